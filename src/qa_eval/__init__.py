@@ -1,0 +1,62 @@
+"""Measure question answering through an LLM gateway, and trust the answer.
+
+    import qa_eval
+
+    dataset = qa_eval.load_dataset("sample", examples=20)
+    result = qa_eval.run_experiment(dataset, models=["claude-haiku"], local=True)
+    result                 # a table
+    result.to_pandas()     # every answer
+
+Everything is loaded when first used, so that importing the package stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from qa_eval._version import __version__
+
+if TYPE_CHECKING:
+    from qa_eval.api import async_load_dataset, async_run_experiment, run_experiment
+    from qa_eval.data import Dataset, Example, load_dataset
+    from qa_eval.errors import QaEvalError
+    from qa_eval.experiment.results import ExperimentResult, RunResult
+    from qa_eval.gateway.reply import Outcome
+
+_HOMES = {
+    "Dataset": "qa_eval.data.examples",
+    "Example": "qa_eval.data.examples",
+    "ExperimentResult": "qa_eval.experiment.results",
+    "Outcome": "qa_eval.gateway.reply",
+    "QaEvalError": "qa_eval.errors",
+    "RunResult": "qa_eval.experiment.results",
+    "async_load_dataset": "qa_eval.api",
+    "async_run_experiment": "qa_eval.api",
+    "load_dataset": "qa_eval.data.load",
+    "run_experiment": "qa_eval.api",
+}
+
+__all__ = [
+    "Dataset",
+    "Example",
+    "ExperimentResult",
+    "Outcome",
+    "QaEvalError",
+    "RunResult",
+    "__version__",
+    "async_load_dataset",
+    "async_run_experiment",
+    "load_dataset",
+    "run_experiment",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'qa_eval' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,248 @@
+"""The verbs in Python: what the command does, as functions that return typed results.
+
+Each has an `async_` twin. The plain ones also work inside a running event loop, as in Jupyter: they then run in a
+thread of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from qa_eval.data.examples import Dataset
+from qa_eval.data.load import DEFAULT_EXAMPLES, DEFAULT_SEED, SAMPLE, load_dataset
+from qa_eval.data.predictions import read_predictions
+from qa_eval.errors import InputError
+from qa_eval.experiment.engine import Observer
+from qa_eval.experiment.plan import Settings
+from qa_eval.experiment.results import RunResult
+from qa_eval.experiment.run import Report, Servers, execute
+from qa_eval.gateway.prompt import Prompt, default_prompt, read_prompt
+from qa_eval.paths import data_dir
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_F = TypeVar("_F", bound=Callable[..., Any])
+DEFAULT_MODELS = ("qa",)
+
+
+async def async_load_dataset(
+    dataset: str | Path = SAMPLE,
+    *,
+    examples: int | None = DEFAULT_EXAMPLES,
+    seed: int = DEFAULT_SEED,
+    name: str | None = None,
+) -> Dataset:
+    """`load_dataset` in a thread, so that a large file does not hold up the event loop."""
+    return await asyncio.to_thread(load_dataset, dataset, examples=examples, seed=seed, name=name)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A run that only has to be executed: everything checked, the local stack up where it is used."""
+
+    dataset: Dataset
+    settings: Settings
+    servers: Servers
+    observer: Observer | None
+    report: Report
+    started_stack: bool
+
+    async def execute(self) -> RunResult:
+        return await execute(
+            self.dataset,
+            self.settings,
+            self.servers,
+            runs_folder=data_dir() / "runs",
+            observer=self.observer,
+            report=self.report,
+        )
+
+    def abandon(self) -> None:
+        """After an interruption: stop what was started for this run alone."""
+        if self.started_stack:
+            from qa_eval import stack
+
+            stack.down(self.report)
+
+
+def _run_experiment(
+    dataset: Dataset | str | Path = SAMPLE,
+    *,
+    models: Sequence[str] = DEFAULT_MODELS,
+    local: bool = False,
+    gateway: str | None = None,
+    phoenix: str | None = None,
+    record: bool = True,
+    prompt: str | Path | None = None,
+    temperature: float = 0.0,
+    max_tokens: int = 32,
+    concurrency: int = 8,
+    max_errors: float = 0.1,
+    replay: Path | None = None,
+    observer: Observer | None = None,
+    report: Report = lambda line: None,
+) -> _Prepared:
+    """Ask a dataset's questions of one or more models behind a gateway, score the answers, record all in Phoenix.
+
+    Args:
+        dataset: A loaded dataset (`load_dataset` takes a subset), or what `load_dataset` takes.
+        models: The gateway's model groups; one Phoenix experiment each.
+        local: Start what is missing of the local stack and use it.
+        gateway: The base URL of a running gateway; its key comes from `QA_EVAL_GATEWAY_KEY`.
+        phoenix: The base URL of a running Phoenix; its key comes from `PHOENIX_API_KEY`.
+        record: False records nothing in Phoenix.
+        prompt: The prompt, or a file with it as a `Path`; it holds `{question}` and, usually, `{context}`.
+        temperature: 0 for the most likely answer.
+        max_tokens: The longest answer, in tokens.
+        concurrency: How many questions are under way at once.
+        max_errors: The share of questions, 0 to 1, that may fail before the run stops.
+        replay: With `local`, a file of predictions, `{id: text}`, that answers in the model's place.
+        observer: Who is told how the run goes.
+        report: Called with one line for each thing that takes time before the first question.
+
+    Returns:
+        `RunResult`: the scores and all answers. A run that a limit ended early says so in `stopped`.
+
+    Raises:
+        QaEvalError: A setting is wrong or a server is not there; the message says what to do.
+    """
+    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    settings = Settings(
+        models=tuple(dict.fromkeys(models)),
+        prompt=_prompt(prompt, loaded).template,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        concurrency=concurrency,
+        max_errors=max_errors,
+    )
+    _check(settings, local, gateway, phoenix, record, replay)
+    if local:
+        servers, started = _local_servers(loaded, replay, record, report)
+    else:
+        servers, started = _named_servers(gateway, phoenix, record), False
+    return _Prepared(loaded, settings, servers, observer, report, started)
+
+
+def _plain(prepare: Callable[_P, _Prepared]) -> Callable[_P, RunResult]:
+    """The function that waits; it works inside a running event loop too (Jupyter)."""
+
+    def run_experiment(*args: _P.args, **kwargs: _P.kwargs) -> RunResult:
+        prepared = prepare(*args, **kwargs)
+        try:
+            return wait_for(prepared.execute)
+        except KeyboardInterrupt:
+            prepared.abandon()
+            raise
+
+    return _dressed(run_experiment, prepare, RunResult)
+
+
+def _twin(prepare: Callable[_P, _Prepared]) -> Callable[_P, Coroutine[Any, Any, RunResult]]:
+    """The function to await."""
+
+    async def async_run_experiment(*args: _P.args, **kwargs: _P.kwargs) -> RunResult:
+        prepared = await asyncio.to_thread(prepare, *args, **kwargs)
+        try:
+            return await prepared.execute()
+        except asyncio.CancelledError:
+            prepared.abandon()
+            raise
+
+    return _dressed(async_run_experiment, prepare, Coroutine[Any, Any, RunResult])
+
+
+def _dressed(function: _F, model: Callable[..., Any], returns: Any) -> _F:
+    """Give a function the arguments and documentation of another, and keep its own name."""
+    function.__doc__ = model.__doc__
+    function.__module__, function.__qualname__ = model.__module__, function.__name__
+    vars(function)["__signature__"] = signature(model).replace(return_annotation=returns)
+    return function
+
+
+run_experiment = _plain(_run_experiment)
+async_run_experiment = _twin(_run_experiment)
+
+
+def wait_for(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """Run a coroutine to its end, in a thread of its own where this one already runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(lambda: asyncio.run(work())).result()
+    return asyncio.run(work())
+
+
+def _prompt(prompt: str | Path | None, dataset: Dataset) -> Prompt:
+    if isinstance(prompt, Path):
+        return read_prompt(prompt)
+    return default_prompt(dataset.version) if prompt is None else Prompt(prompt)
+
+
+def _check(
+    settings: Settings, local: bool, gateway: str | None, phoenix: str | None, record: bool, replay: Path | None
+) -> None:
+    """Refuse what cannot work, in one sentence, before anything starts."""
+    wrong = {
+        "Give at least one model with --model.": not settings.models,
+        f"--temperature {settings.temperature:g} is out of range: give 0 to 2.": not 0 <= settings.temperature <= 2,
+        f"--max-tokens {settings.max_tokens} leaves no room for an answer: give at least 1.": settings.max_tokens < 1,
+        f"--concurrency {settings.concurrency} asks nothing: give at least 1.": settings.concurrency < 1,
+        f"--max-errors {settings.max_errors:g} is no share: give 0 to 1.": not 0 <= settings.max_errors <= 1,
+        "The prompt does not hold {question}: say where the question goes.": "{question}" not in settings.prompt,
+        "--local starts its own gateway and Phoenix: leave out --gateway and --phoenix, or leave out --local.": local
+        and bool(gateway or phoenix),
+        "There is no gateway to ask: give --local to start one here, or --gateway URL for one that runs, "
+        "your own or that of a deployed stack.": not local and not gateway,
+        "There is no Phoenix to record in: give --phoenix URL, or --no-phoenix to record nothing.": not local
+        and record
+        and not phoenix,
+        "--replay answers in the local model's place: give --local with it.": replay is not None and not local,
+    }
+    for sentence, holds in wrong.items():
+        if holds:
+            raise InputError(sentence)
+
+
+def _named_servers(gateway: str | None, phoenix: str | None, record: bool) -> Servers:
+    assert gateway is not None, "checked before"
+    return Servers(
+        gateway_url=gateway,
+        gateway_key=os.environ.get("QA_EVAL_GATEWAY_KEY"),
+        phoenix_url=phoenix if record else None,
+        phoenix_key=os.environ.get("PHOENIX_API_KEY"),
+    )
+
+
+def _local_servers(dataset: Dataset, replay: Path | None, record: bool, report: Report) -> tuple[Servers, bool]:
+    from qa_eval import stack
+
+    running = stack.up(replay=_replay_table(dataset, replay), report=report)
+    servers = Servers(
+        gateway_url=running.gateway_url,
+        gateway_key=running.gateway_key,
+        phoenix_url=running.phoenix_url if record else None,
+    )
+    return servers, running.started_here
+
+
+def _replay_table(dataset: Dataset, replay: Path | None) -> Path | None:
+    """Predictions by id as the local endpoint reads them: by context and question."""
+    if replay is None:
+        return None
+    from qa_eval.stack.bedrock.replay import ReplayEntry, write_replay
+
+    predictions = read_predictions(replay)
+    table = data_dir() / "stack" / "replay.jsonl"
+    table.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_replay(table, [ReplayEntry(e.context, e.question, predictions.get(e.id, "")) for e in dataset])
+    return table

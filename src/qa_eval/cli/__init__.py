@@ -1,0 +1,1 @@
+"""The command `qa-eval`: one file a command, each thin; what it does is in the library."""

@@ -1,0 +1,180 @@
+"""`qa-eval stack`: the platform on this machine. Progress goes to standard error, answers to standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qa_eval.errors import InputError, Interrupted
+
+if TYPE_CHECKING:
+    from qa_eval.stack import ServerStatus, StackStatus
+
+app = typer.Typer(
+    help="Run the platform on this machine: gateway, local Bedrock, model and Phoenix, on loopback only.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def up(
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Answer from a predictions file, not from the model.", dir_okay=False),
+    ] = None,
+    gateway_port: Annotated[int | None, typer.Option(help="The gateway's port.", min=1, max=65535)] = None,
+    phoenix_port: Annotated[int | None, typer.Option(help="Phoenix's port.", min=1, max=65535)] = None,
+) -> None:
+    """Start what does not run yet, and wait until all of it is healthy. The first time, build what it needs."""
+    from qa_eval import stack
+
+    try:
+        with _progress() as report:
+            running = stack.up(replay=replay, gateway_port=gateway_port, phoenix_port=phoenix_port, report=report)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; what this command had started was stopped.") from None
+    typer.echo(f"Gateway  {running.gateway_url}  (its key is in {stack.status().key_file})")
+    typer.echo(f"Phoenix  {running.phoenix_url}")
+    if not running.started_here:
+        typer.echo("All of it was running already.", err=True)
+    typer.echo("`qa-eval stack down` stops it.", err=True)
+
+
+@app.command()
+def down() -> None:
+    """Stop every process of the stack. What Phoenix recorded stays."""
+    from qa_eval import stack
+
+    with _progress() as report:
+        stopped = stack.down(report)
+    typer.echo(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.", err=True)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+) -> None:
+    """Show every server; the exit code is 1 unless the stack can answer questions."""
+    from qa_eval import stack
+
+    found = stack.status()
+    if as_json:
+        document = {"healthy": found.healthy, **dataclasses.asdict(found)}
+        typer.echo(json.dumps(document, indent=2, default=str))
+    else:
+        _print_table(found)
+    if not found.healthy:
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    server: Annotated[str | None, typer.Argument(help="litellm, bedrock, model or phoenix; all without it.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option(help="How many lines of the past.", min=0)] = 50,
+) -> None:
+    """Show the end of the servers' logs."""
+    from qa_eval import stack
+
+    known = {each.name: each.log for each in stack.status().servers}
+    if server is not None and server not in known:
+        raise InputError(f"There is no server {server!r}: name one of {', '.join(known)}.")
+    chosen = {name: log for name, log in known.items() if server in (None, name) and log.exists()}
+    if not chosen:
+        raise InputError("There is no log yet: `qa-eval stack up` starts the servers.")
+    prefixes = {log: "" if server else f"{name:8}| " for name, log in chosen.items()}
+    positions = {log: _print_end(log, lines, prefix) for log, prefix in prefixes.items()}
+    with contextlib.suppress(KeyboardInterrupt):
+        while follow:
+            time.sleep(0.3)
+            positions = {log: _print_new(log, at, prefixes[log]) for log, at in positions.items()}
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """How progress looks: a spinner beside what has begun, plain lines where nobody watches."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield lambda line: console.print(line, markup=False, soft_wrap=True)
+        return
+    with console.status("") as spinner:
+
+        def report(line: str) -> None:
+            if line.endswith("..."):
+                spinner.update(line)
+            else:
+                console.print(line, markup=False)
+
+        yield report
+
+
+def _print_table(found: StackStatus) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("server", "state", "URL", "pid", "memory", "up for", "version"):
+        table.add_column(title, no_wrap=title != "version")
+    for server in found.servers:
+        table.add_row(*_row(server))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"The gateway's key: {found.key_file}", soft_wrap=True)
+    console.print(f"Logs: {found.servers[0].log.parent}", soft_wrap=True)
+
+
+def _row(server: ServerStatus) -> list[str]:
+    memory = f"{server.memory_bytes / 1e6:.0f} MB" if server.memory_bytes is not None else ""
+    return [
+        server.name,
+        server.state,
+        server.url or "",
+        str(server.pid or ""),
+        memory,
+        _duration(server.uptime_seconds),
+        server.version,
+    ]
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _print_end(log: Path, lines: int, prefix: str) -> int:
+    """Print the last lines; return the position in bytes from which to go on."""
+    from qa_eval.stack.processes import last_lines
+
+    size = log.stat().st_size
+    for line in last_lines(log, lines, size):
+        typer.echo(f"{prefix}{line}")
+    return size
+
+
+def _print_new(log: Path, position: int, prefix: str) -> int:
+    """Print what came after `position`; a log that is shorter was begun anew."""
+    with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
+        start = position if file.seek(0, 2) >= position else 0
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            start += len(line)
+            typer.echo(f"{prefix}{line.decode(errors='replace').rstrip()}")
+        sys.stdout.flush()
+        return start
+    return 0

@@ -1,0 +1,184 @@
+"""What the journal has, into Phoenix: one run and its evaluations an answer, beside the answering.
+
+The journal is the queue: the recorder takes what is scored and not yet recorded, posts it over few connections
+(Phoenix's server is the limit, not the network), tries again with growing pauses and never asks a model. What cannot
+be recorded stays in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import httpx
+from phoenix.client import AsyncClient
+
+from qa_eval.data.phoenix import PhoenixDataset
+from qa_eval.errors import PhoenixError
+from qa_eval.experiment.journal import Entry, Journal
+from qa_eval.experiment.plan import SCORES, Plan
+
+CONNECTIONS = 4
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class PhoenixExperiment:
+    """One model's experiment in Phoenix."""
+
+    id: str
+    project: str
+    url: str
+
+
+class Phoenix:
+    """The Phoenix server of a run."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self.url = url.rstrip("/")
+        self.headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60.0)
+        self.client = AsyncClient(http_client=self._http)
+
+    async def __aenter__(self) -> Phoenix:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def check(self) -> None:
+        """Make sure that Phoenix is there and takes the key.
+
+        Raises:
+            PhoenixError: It is not so; the message says what to do.
+        """
+        try:
+            response = await self._http.get("v1/datasets", params={"limit": 1}, timeout=15.0)
+            response.raise_for_status().json()["data"]
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code in (401, 403):
+                raise PhoenixError(
+                    f"Phoenix at {self.url} refuses the key: set PHOENIX_API_KEY to a valid one."
+                ) from None
+            raise PhoenixError(
+                f"{self.url} answers with HTTP {error.response.status_code}, not as Phoenix: check --phoenix."
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL):
+            raise PhoenixError(
+                f"No Phoenix answers at {self.url}: start it, check --phoenix, or give --no-phoenix to record nothing."
+            ) from None
+        except (ValueError, KeyError, TypeError):
+            raise PhoenixError(f"{self.url} does not answer as Phoenix: check --phoenix.") from None
+
+    async def create_experiment(self, plan: Plan, dataset: PhoenixDataset, model: str) -> PhoenixExperiment:
+        """Create one model's experiment on this version of the dataset."""
+        experiment = await self.client.experiments.create(
+            dataset_id=dataset.id,
+            dataset_version_id=dataset.version_id,
+            experiment_name=f"{model} {plan.run_id}",
+            experiment_description=f"qa-eval: {model} on {plan.dataset.description or plan.dataset.name}",
+            experiment_metadata={"run": plan.run_id, "model": model, **plan.settings.to_json()},
+        )
+        url = f"{self.url}/datasets/{dataset.id}/compare?experimentId={experiment['id']}"
+        return PhoenixExperiment(experiment["id"], str(experiment.get("project_name") or "default"), url)
+
+
+class Recorder:
+    """Records one run."""
+
+    def __init__(
+        self,
+        phoenix: Phoenix,
+        journal: Journal,
+        node_ids: Mapping[str, str],
+        experiments: Mapping[str, PhoenixExperiment],
+    ) -> None:
+        self._experiments_api = phoenix.client.experiments
+        self._journal = journal
+        self._node_ids = node_ids
+        self._experiments = experiments
+
+    async def record(self, entries: list[Entry]) -> int:
+        """Record some answers; returns how many Phoenix has now.
+
+        Raises:
+            PhoenixError: Phoenix stays unreachable; what is missing remains in the journal.
+        """
+        connections = asyncio.Semaphore(CONNECTIONS)
+
+        async def one(entry: Entry) -> None:
+            async with connections:
+                await self._journal.mark_recorded(entry, await self._record_one(entry))
+
+        done = await asyncio.gather(*(one(entry) for entry in entries), return_exceptions=True)
+        failed = [error for error in done if error is not None]
+        if failed:
+            raise failed[0]
+        return len(entries)
+
+    async def _record_one(self, entry: Entry) -> str:
+        run_id = await self._run(entry)
+        for name in SCORES:
+            value = getattr(entry.scores, name)
+            outcome = None if entry.reply.outcome.is_answer else str(entry.reply.outcome)
+            await _post(
+                lambda name=name, value=value, outcome=outcome: self._experiments_api.log_evaluation(
+                    experiment_run_id=run_id,
+                    name=name,
+                    score=value,
+                    label=outcome,
+                    explanation=entry.reply.message or None,
+                    trace_id=None,
+                )
+            )
+        return run_id
+
+    async def _run(self, entry: Entry) -> str:
+        reply, experiment = entry.reply, self._experiments[entry.model]
+        failure = None if reply.outcome.is_answer else f"{reply.outcome}: {reply.message}"
+        try:
+            run = await _post(
+                lambda: self._experiments_api.log_run(
+                    experiment_id=experiment.id,
+                    dataset_example_id=self._node_ids[entry.example.id],
+                    output={"answer": reply.text} if failure is None else None,
+                    start_time=reply.started_at,
+                    end_time=reply.started_at + timedelta(seconds=reply.latency_s),
+                    trace_id=reply.trace_id,
+                    error=failure,
+                )
+            )
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 409:
+                raise
+            return await self._existing_run(experiment.id, self._node_ids[entry.example.id])
+        return str(run["id"])
+
+    async def _existing_run(self, experiment_id: str, node_id: str) -> str:
+        """The id of a run that Phoenix has, though its answer to our post was lost on the way."""
+        stored = await _post(lambda: self._experiments_api.get_experiment(experiment_id=experiment_id))
+        return next(str(run["id"]) for run in stored["task_runs"] if run["dataset_example_id"] == node_id)
+
+
+async def _post(send: Any) -> Any:
+    """Send until Phoenix takes it: a lost connection, 429 and 5xx are tried again, other refusals are not."""
+    for pause in (*_PAUSES_S, None):
+        try:
+            return await send()
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            if status != 429 and status < 500:
+                raise
+            problem = f"HTTP {status}"
+        except httpx.TransportError as error:
+            problem = type(error).__name__
+        if pause is None:
+            raise PhoenixError(
+                f"Phoenix does not take what is recorded ({problem}): see its log; the journal keeps it."
+            )
+        await asyncio.sleep(pause)
+    raise AssertionError("the last pause raises")

@@ -1,0 +1,202 @@
+"""What a run came to: numbers per model, as a table, as JSON and as a data frame.
+
+Scores are given twice and labelled: over all questions, where a failure counts 0, and over the answered ones.
+`official` repeats the scores over all as the official SQuAD scripts print them, in percent.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from qa_eval.data.examples import SquadVersion
+from qa_eval.experiment.journal import Entry
+from qa_eval.experiment.plan import SCORES, Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = "qa-eval/run@1"
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """One model on one dataset."""
+
+    model: str
+    entries: tuple[Entry, ...]
+    phoenix_id: str | None = None
+    url: str | None = None
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many questions ended in which way."""
+        return Counter(str(entry.reply.outcome) for entry in self.entries)
+
+    @property
+    def answered(self) -> int:
+        """Questions with an answer."""
+        return sum(entry.reply.outcome.is_answer for entry in self.entries)
+
+    @property
+    def blocked(self) -> int:
+        """Questions or answers that the guardrail stopped."""
+        return sum(entry.reply.outcome.is_blocked for entry in self.entries)
+
+    @property
+    def failed(self) -> int:
+        """All other questions without an answer: errors and empty answers."""
+        return len(self.entries) - self.answered - self.blocked
+
+    def mean(self, score: str, *, answered_only: bool = False) -> float | None:
+        """The mean of one score, 0 to 1; None where there is nothing to average."""
+        values = [
+            getattr(entry.scores, score)
+            for entry in self.entries
+            if entry.scores is not None and (entry.reply.outcome.is_answer or not answered_only)
+        ]
+        return fmean(values) if values else None
+
+    def total(self, field: str) -> float | None:
+        """The sum of `prompt_tokens`, `completion_tokens` or `cost_usd`; None where the gateway said nothing."""
+        values = [value for entry in self.entries if (value := getattr(entry.reply, field)) is not None]
+        return sum(values) if values else None
+
+    def latency(self, quantile: float) -> float | None:
+        """A quantile of the answered questions' latency in seconds (nearest rank)."""
+        values = sorted(entry.reply.latency_s for entry in self.entries if entry.reply.outcome.is_answer)
+        return values[min(len(values) - 1, int(quantile * len(values)))] if values else None
+
+    def to_json(self) -> dict[str, Any]:
+        """This model's part of the JSON document."""
+        return {
+            "model": self.model,
+            "phoenix": {"experiment_id": self.phoenix_id, "url": self.url} if self.phoenix_id else None,
+            "examples": len(self.entries),
+            "outcomes": dict(sorted(self.outcomes.items())),
+            "answered": self.answered,
+            "blocked": self.blocked,
+            "failed": self.failed,
+            "scores": {name: self.mean(name) for name in SCORES},
+            "scores_answered": {name: self.mean(name, answered_only=True) for name in SCORES},
+            "official": {
+                name: None if (mean := self.mean(name)) is None else 100.0 * mean for name in ("exact_match", "f1")
+            },
+            "tokens": {"prompt": self.total("prompt_tokens"), "completion": self.total("completion_tokens")},
+            "cost_usd": self.total("cost_usd"),
+            "latency_s": {"p50": self.latency(0.5), "p95": self.latency(0.95)},
+        }
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one `run_experiment` made."""
+
+    run_id: str
+    dataset: str
+    version: SquadVersion
+    settings: Settings
+    experiments: tuple[ExperimentResult, ...]
+    journal: Path
+    wall_s: float
+    """From the first question to the last answer, in seconds."""
+    url: str | None = None
+    """The dashboard page that shows all experiments of the run side by side."""
+    stopped: str | None = None
+    """Why the run ended early; None if it did not."""
+    unrecorded: int = 0
+    """How many answers Phoenix lacks."""
+    unrecorded_reason: str | None = None
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row an answer: question, references, answer, outcome, scores, tokens, cost, latency."""
+        import pandas as pd
+
+        return pd.DataFrame([_row(entry) for experiment in self.experiments for entry in experiment.entries])
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `--json` prints; `schema` names its version."""
+        asked = sum(len(experiment.entries) for experiment in self.experiments)
+        return {
+            "schema": SCHEMA,
+            "run": self.run_id,
+            "dataset": {"name": self.dataset, "squad_version": self.version},
+            "settings": self.settings.to_json(),
+            "experiments": [experiment.to_json() for experiment in self.experiments],
+            "wall_s": self.wall_s,
+            "questions_per_s": asked / self.wall_s if self.wall_s else None,
+            "url": self.url,
+            "journal": str(self.journal),
+            "stopped": self.stopped,
+            "unrecorded": self.unrecorded,
+        }
+
+    def __repr__(self) -> str:
+        header, *rows = self._cells()
+        widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+        lines = (
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows)
+        )
+        return "\n".join((f"Run {self.run_id} on {self.dataset}", *lines, *([self.url] if self.url else [])))
+
+    def _repr_html_(self) -> str:
+        header, *rows = self._cells()
+        link = f'<p><a href="{html.escape(self.url)}">Phoenix dashboard</a></p>' if self.url else ""
+        body = "".join(_html_row(row, "td") for row in rows)
+        caption = f"Run {self.run_id} on {self.dataset}"
+        return f"<table><caption>{html.escape(caption)}</caption>{_html_row(header, 'th')}{body}</table>{link}"
+
+    def _cells(self) -> list[list[str]]:
+        return [[title for title, _ in COLUMNS], *([cell(e) for _, cell in COLUMNS] for e in self.experiments)]
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    example, reply = entry.example, entry.reply
+    return {
+        "model": entry.model,
+        "example_id": example.id,
+        "title": example.title,
+        "difficulty": example.difficulty,
+        "question": example.question,
+        "references": list(example.references),
+        "answer": reply.text,
+        "outcome": str(reply.outcome),
+        "message": reply.message,
+        **{name: None if entry.scores is None else getattr(entry.scores, name) for name in SCORES},
+        "prompt_tokens": reply.prompt_tokens,
+        "completion_tokens": reply.completion_tokens,
+        "cost_usd": reply.cost_usd,
+        "latency_s": reply.latency_s,
+        "deployment": reply.deployment,
+        "trace_id": reply.trace_id,
+    }
+
+
+def _html_row(cells: Iterable[str], tag: str) -> str:
+    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _percent(score: str) -> Callable[[ExperimentResult], str]:
+    return lambda e: "-" if (mean := e.mean(score)) is None else f"{100 * mean:.2f}"
+
+
+COLUMNS: tuple[tuple[str, Callable[[ExperimentResult], str]], ...] = (
+    ("model", lambda e: e.model),
+    ("EM", _percent("exact_match")),
+    ("F1", _percent("f1")),
+    ("similarity", lambda e: _number(e.mean("semantic_similarity"), ".3f")),
+    ("answered/ blocked/ failed", lambda e: f"{e.answered}/{e.blocked}/{e.failed}"),
+    ("tokens in/out", lambda e: f"{_number(e.total('prompt_tokens'), '')}/{_number(e.total('completion_tokens'), '')}"),
+    ("cost $", lambda e: _number(e.total("cost_usd"), ".5f")),
+    ("latency s p50/p95", lambda e: f"{_number(e.latency(0.5), '.2f')}/{_number(e.latency(0.95), '.2f')}"),
+)
+"""The table's columns: a title, and its cell for one experiment."""

@@ -1,0 +1,59 @@
+"""What became of one question: the types that leave this room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of one question. A failure is data: it has a name, is counted, and scores 0 over all."""
+
+    ANSWERED = "answered"
+    NO_ANSWER = "no_answer"
+    """The model said that the context holds no answer (SQuAD v2.0): an answer like any other."""
+    BLOCKED_INPUT = "blocked_input"
+    BLOCKED_OUTPUT = "blocked_output"
+    REFUSED = "refused"
+    """The gateway or the provider refused the request (4xx)."""
+    EMPTY = "empty"
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    GATEWAY_ERROR = "gateway_error"
+    INVALID_RESPONSE = "invalid_response"
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether there is a text to score."""
+        return self in (Outcome.ANSWERED, Outcome.NO_ANSWER)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the guardrail stopped it."""
+        return self in (Outcome.BLOCKED_INPUT, Outcome.BLOCKED_OUTPUT)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether something went wrong, so that asking again may help; counts towards `--max-errors`."""
+        return not self.is_answer and not self.is_blocked and self is not Outcome.EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One call's result."""
+
+    outcome: Outcome
+    text: str
+    """The model's answer; empty where there is none."""
+    started_at: datetime
+    latency_s: float
+    message: str = ""
+    """Why there is no answer: the guardrail's own message, or the error's first line."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
+    """As the gateway says; None where it does not."""
+    deployment: str | None = None
+    """The gateway's id of the deployment that answered, where it says."""
+    trace_id: str | None = None

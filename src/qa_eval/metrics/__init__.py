@@ -1,0 +1,41 @@
+"""The scores of an answer: the official SQuAD ones, semantic similarity, and what statistics says about them.
+
+In: predictions and references. Out: plain numbers and frozen dataclasses. Pure functions, but for the embedders of
+`similarity`. The names below are loaded when they are first used, so that importing this package costs nothing.
+
+    squad        exact match and F1, exactly as the official v1.1 and v2.0 scripts
+    similarity   semantic similarity by sentence embeddings
+    facts        what explains a score: answer contained, length, refusal, question type
+    statistics   intervals, paired tests, sample sizes
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qa_eval.metrics.similarity import semantic_similarity
+    from qa_eval.metrics.squad import exact_match, f1, score_predictions
+
+__all__ = ["exact_match", "f1", "score_predictions", "semantic_similarity"]
+
+_HOME = {
+    "exact_match": "qa_eval.metrics.squad",
+    "f1": "qa_eval.metrics.squad",
+    "score_predictions": "qa_eval.metrics.squad",
+    "semantic_similarity": "qa_eval.metrics.similarity",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load an exported name from its module (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

