@@ -1,6 +1,6 @@
 """How fast each embedder is, what it weighs, and whether it ranks pairs of texts as sentence-transformers does.
 
-    python benchmarks/similarity.py      exit code 1 where an ONNX MiniLM ranks otherwise, or is slower, than the standard
+    python benchmarks/similarity.py      exit code 1 where an ONNX MiniLM is slower, or ranks otherwise
 
 Each embedder that is installed runs in a process of its own, three times over the same texts, without the cache on
 disk; those that are not installed are named and skipped. Texts a second are given twice: by the clock, and by the CPU
@@ -209,9 +209,7 @@ def report(results: dict[str, Result], data: Data, folder: Path) -> int:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     print(f"{data.source}: {len(data.texts)} texts, {len(data.pairs)} pairs; {cores} cores, {platform.machine()}")
-    print(
-        f"{'embedder':22}{'load s':>8}{'texts/s':>9}{'by CPU':>8}{'RSS MB':>8}{'size MB':>9}{'agreement':>11}{'max diff':>10}"
-    )
+    print("embedder                load s  texts/s  by CPU  RSS MB  size MB  agreement  max diff")
     known = np.load(folder / f"{STANDARD}.npy") if STANDARD in results else None
     missed = 0
     for kind, result in results.items():

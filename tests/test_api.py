@@ -50,5 +50,5 @@ def test_the_plain_twin_has_the_same_signature() -> None:
     import inspect
 
     plain, twin = qa_eval.run_experiment, qa_eval.async_run_experiment
-    assert inspect.signature(plain) == inspect.signature(twin)
+    assert inspect.signature(plain).parameters == inspect.signature(twin).parameters
     assert plain.__name__ == "run_experiment"

@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 from qa_eval.data.examples import Dataset
 from qa_eval.data.load import DEFAULT_EXAMPLES, DEFAULT_SEED, SAMPLE, load_dataset
 from qa_eval.data.predictions import read_predictions
+from qa_eval.data.subset import StratifyBy
 from qa_eval.errors import InputError
 from qa_eval.experiment.engine import Observer
 from qa_eval.experiment.plan import Settings
@@ -37,10 +38,13 @@ async def async_load_dataset(
     *,
     examples: int | None = DEFAULT_EXAMPLES,
     seed: int = DEFAULT_SEED,
+    stratify_by: StratifyBy = "none",
     name: str | None = None,
 ) -> Dataset:
     """`load_dataset` in a thread, so that a large file does not hold up the event loop."""
-    return await asyncio.to_thread(load_dataset, dataset, examples=examples, seed=seed, name=name)
+    return await asyncio.to_thread(
+        load_dataset, dataset, examples=examples, seed=seed, stratify_by=stratify_by, name=name
+    )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def test_the_lock_files_hold_the_versions_that_pyproject_pins():
         name.split("[")[0]: version
         for group, requirements in groups.items()
         if group.startswith("server-")
-        for name, found, version in (requirement.partition("==") for requirement in requirements)
+        for name, found, version in (requirement.split(";")[0].partition("==") for requirement in requirements)
         if found
     }
 

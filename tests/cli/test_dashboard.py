@@ -51,9 +51,7 @@ def screenshot(page: Page, name: str) -> None:
 
 # Playwright leaves its loop's sockets to the garbage collector.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_experiment_shows_scores_answers_and_the_gateways_spans(
-    page: Page, in_stack_folder: RunningStack
-) -> None:
+def test_the_experiment_shows_scores_answers_and_the_gateways_spans(page: Page, in_stack_folder: RunningStack) -> None:
     dataset = qa_eval.load_dataset("sample", examples=6, name="seen-in-a-browser")
     result = qa_eval.run_experiment(dataset, models=["claude-haiku"], local=True)
     (experiment,) = result.experiments

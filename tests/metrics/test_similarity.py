@@ -75,11 +75,11 @@ def test_an_opposite_meaning_is_0_and_not_less() -> None:
     assert semantic_similarity(["p"], [["q"]], TableEmbedder(p=[1, 0, 0], q=[-1, 0, 0])) == [0.0]
 
 
-def test_equal_vectors_are_1_and_the_nearest_others_are_less() -> None:
-    third = np.full(3, 3**-0.5, np.float32)  # its product with itself is not 1 in float32
-    next_to_it = third.copy()
-    next_to_it[0] = np.nextafter(third[0], np.float32(1))
-    table = TableEmbedder(p=third.tolist(), same=third.tolist(), near=next_to_it.tolist())
+@pytest.mark.parametrize("rounded", [np.float32(0.57735026), np.float32(0.57735032)])
+def test_equal_vectors_are_1_and_the_nearest_others_are_less(rounded: np.float32) -> None:
+    vector = [rounded] * 3  # of length 1 but for rounding: its product with itself is a little less, or more, than 1
+    nearest = [rounded, rounded, np.nextafter(rounded, np.float32(1))]
+    table = TableEmbedder(p=vector, same=vector, near=nearest)
     same, near = semantic_similarity(["p", "p"], [["same"], ["near"]], table)
     assert same == 1.0
     assert 0.999999 < near < 1.0

@@ -20,8 +20,8 @@ def standin() -> Iterator[Callable[..., Server]]:
     """Makes stand-in servers by name, mode and further settings; whatever they leave running is killed."""
     made: list[Server] = []
 
-    def make(name: str = "phoenix", mode: str = "well", **settings: str) -> Server:
-        port = next((each.port for each in made if each.name == name), None) or ports._free_port([])
+    def make(name: str = "phoenix", mode: str = "well", port: int = 0, **settings: str) -> Server:
+        port = port or next((each.port for each in made if each.name == name), None) or ports._free_port([])
         server = Server(
             name=name,
             title=name.title(),

@@ -1,7 +1,7 @@
 """A small server in place of a real one: `standin.py PORT [MODE]`. It answers its environment as JSON.
 
 Modes: `well`; `sick` answers 500; `dying` prints 30 lines and exits with code 7; `deaf` ignores SIGTERM;
-`mother` has a child that sleeps.
+`mother` has a child that sleeps; `elsewhere` listens on another port than it was told.
 """
 
 import http.server
@@ -31,4 +31,4 @@ if mode == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if mode == "mother":
     subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
-http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+http.server.HTTPServer(("127.0.0.1", 0 if mode == "elsewhere" else port), Handler).serve_forever()

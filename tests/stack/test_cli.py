@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from qa_eval.cli import stack as command
 from qa_eval.errors import QaEvalError
 from qa_eval.stack import local, state
+from qa_eval.stack.processes import PortTaken
 
 SERVERS = ("litellm", "bedrock", "phoenix")
 
@@ -42,7 +43,7 @@ def test_up_status_down(standins):
     assert "Gateway  http://127.0.0.1:" in up.stdout
     assert str(state.key_file()) in up.stdout
     assert state.master_key() not in up.output
-    assert "Starting LITELLM" in up.stderr.replace("Litellm", "LITELLM")
+    assert "Starting Litellm, Bedrock, Phoenix ..." in up.stderr
 
     status = run("status")
     assert status.exit_code == 0
@@ -67,6 +68,25 @@ def test_up_twice_says_so(standins):
     run("up")
 
     assert "All of it was running already." in run("up").stderr
+
+
+def test_a_port_that_is_taken_while_servers_start_is_replaced(standins, monkeypatch):
+    """Two stacks that start at once both find 4000 free."""
+    bring_up, calls = local.supervisor.bring_up, []
+
+    def beaten_once(servers, report):
+        calls.append(servers)
+        if len(calls) == 1:
+            raise PortTaken("Another program took port 4000 while LiteLLM started.")
+        return bring_up(servers, report)
+
+    monkeypatch.setattr(local.supervisor, "bring_up", beaten_once)
+
+    up = run("up")
+
+    assert up.exit_code == 0
+    assert "Another program took port 4000 while LiteLLM started. Once more with another ..." in up.stderr
+    assert len(calls) == 2
 
 
 def test_logs_of_one_server_and_of_all(standins):

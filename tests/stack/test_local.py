@@ -1,4 +1,4 @@
-"""What the servers are told: the blueprint's own files, loopback, nothing of the user's, no secret on a command line."""
+"""What the servers are told: the blueprint's own files, loopback, nothing of the user's, no secret in a command."""
 
 import sys
 from pathlib import Path

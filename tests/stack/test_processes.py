@@ -96,6 +96,15 @@ def test_a_server_that_dies_is_reported_at_once_with_the_end_of_its_log(standin)
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.parametrize("mode", ["well", "elsewhere"])
+def test_another_program_on_the_port_is_not_taken_for_the_server(standin, mode):
+    server = standin(mode=mode)
+    started(standin("bedrock", port=server.port))
+
+    with pytest.raises(processes.PortTaken, match=f"^Another program took port {server.port} while Phoenix started"):
+        processes.wait_until_healthy([(server, processes.start(server))], lambda line: None)
+
+
 def test_a_server_that_never_gets_well_is_given_up(standin):
     server = standin(mode="sick")
 

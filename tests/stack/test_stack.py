@@ -9,6 +9,8 @@ import pytest
 
 from qa_eval import stack as local_stack
 from qa_eval.stack import processes, state
+from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES
+from qa_eval.stack.bedrock.replay import ReplayEntry, write_replay
 
 pytestmark = pytest.mark.usefixtures("in_stack_folder")
 
@@ -94,10 +96,26 @@ def spans(stack, needle, seconds=30):
     return []
 
 
+def test_the_guardrail_is_armed(stack):
+    phrase = next(iter(TRIGGER_PHRASES.values()))
+    address = f"jane.{time.time_ns()}@example.org"
+
+    blocked = chat(stack, f"Please: {phrase}.")
+    masked = chat(stack, f"Repeat this: {address}")
+
+    assert blocked.status_code == 400
+    assert blocked.json()["error"]["message"] == "Violated guardrail policy"
+    assert masked.status_code == 200
+    assert spans(stack, "{EMAIL}")
+    assert not any(address in str(span) for span in spans(stack, "{EMAIL}"))
+
+
 def test_a_wrong_key_is_refused(stack):
     reply = httpx.get(f"{stack.gateway_url}/v1/models", headers={"Authorization": "Bearer sk-wrong"})
 
-    assert reply.status_code == 401
+    # LiteLLM without a database answers 400 "No connected db." to a key that it does not know.
+    assert reply.status_code in (400, 401)
+    assert "claude-haiku" not in reply.text
 
 
 def test_the_key_is_in_no_log_no_command_line_and_no_output(stack, capfd):
@@ -110,11 +128,11 @@ def test_the_key_is_in_no_log_no_command_line_and_no_output(stack, capfd):
 
 
 def test_a_replay_restarts_the_local_bedrock_alone(stack, tmp_path):
-    predictions = tmp_path / "predictions.json"
-    predictions.write_text("{}")
+    table = tmp_path / "replay.jsonl"
+    write_replay(table, [ReplayEntry("Paris is a city.", "What is Paris?", "a city")])
     before = pids()
 
-    replaying = local_stack.up(replay=predictions, report=lambda line: None)
+    replaying = local_stack.up(replay=table, report=lambda line: None)
     during = pids()
     local_stack.up(report=lambda line: None)
 

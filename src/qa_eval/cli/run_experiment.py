@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qa_eval.errors import InputError, Interrupted, StoppedEarly
+from qa_eval.cli.options import count, stratify
+from qa_eval.errors import Interrupted, StoppedEarly
 
 if TYPE_CHECKING:
     from qa_eval.experiment.results import RunResult
@@ -18,12 +19,15 @@ DEFAULT_MODEL = "qa"
 
 
 def command(
-    dataset: Annotated[str, typer.Option(help="`sample`, or the path of a SQuAD JSON file (v1.1 or v2.0).")] = "sample",
+    dataset: Annotated[str, typer.Option(help="`sample`, `squad`, `squad_v2`, or a file's path.")] = "sample",
     model: Annotated[
         list[str] | None, typer.Option(help=f"A model group of the gateway; may repeat.  [default: {DEFAULT_MODEL}]")
     ] = None,
     examples: Annotated[str, typer.Option(metavar="N|all", help="How many questions.")] = "100",
     seed: Annotated[int, typer.Option(help="Which questions: the same seed takes the same ones.")] = 0,
+    stratify_by: Annotated[
+        str, typer.Option(metavar="difficulty|article|question-type|none", help="Take each kind in its share.")
+    ] = "none",
     local: Annotated[bool, typer.Option("--local", help="Start the local stack where needed, and use it.")] = False,
     gateway: Annotated[
         str | None, typer.Option(metavar="URL", help="A running gateway; its key: QA_EVAL_GATEWAY_KEY.")
@@ -56,7 +60,9 @@ def command(
     display = Display(quiet=as_json)
     try:
         with display:
-            loaded = load_dataset(dataset, examples=_count(examples), seed=seed, name=dataset_name)
+            loaded = load_dataset(
+                dataset, examples=count(examples), seed=seed, stratify_by=stratify(stratify_by), name=dataset_name
+            )
             result = run_experiment(
                 loaded,
                 models=model or [DEFAULT_MODEL],
@@ -95,11 +101,3 @@ def _conclude(result: RunResult, local: bool) -> None:
         raise StoppedEarly(f"stopped early: {result.stopped} What was received is kept in {result.journal}.")
     if result.unrecorded:
         raise typer.Exit(2)
-
-
-def _count(examples: str) -> int | None:
-    if examples == "all":
-        return None
-    if not examples.isdecimal():
-        raise InputError(f"--examples {examples} is no number: give how many questions, or `all`.")
-    return int(examples)

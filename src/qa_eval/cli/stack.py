@@ -27,10 +27,6 @@ app = typer.Typer(
 
 @app.command()
 def up(
-    replay: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Answer from a predictions file, not from the model.", dir_okay=False),
-    ] = None,
     gateway_port: Annotated[int | None, typer.Option(help="The gateway's port.", min=1, max=65535)] = None,
     phoenix_port: Annotated[int | None, typer.Option(help="Phoenix's port.", min=1, max=65535)] = None,
 ) -> None:
@@ -39,7 +35,7 @@ def up(
 
     try:
         with _progress() as report:
-            running = stack.up(replay=replay, gateway_port=gateway_port, phoenix_port=phoenix_port, report=report)
+            running = stack.up(gateway_port=gateway_port, phoenix_port=phoenix_port, report=report)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; what this command had started was stopped.") from None
     typer.echo(f"Gateway  {running.gateway_url}  (its key is in {stack.status().key_file})")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import httpx
+from phoenix.client import AsyncClient
 
 from qa_eval.data.examples import Dataset, Example
 from qa_eval.errors import PhoenixError
-
-if TYPE_CHECKING:
-    from phoenix.client import AsyncClient
 
 BATCH = 500
 
@@ -30,6 +30,46 @@ class PhoenixDataset:
     """Phoenix's id of each example, by ours."""
     changed: int
     """How many examples this upload added or changed."""
+
+
+class Phoenix:
+    """The Phoenix server of a run."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self.url = url.rstrip("/")
+        self.headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60.0)
+        self.client = AsyncClient(http_client=self._http)
+
+    async def __aenter__(self) -> Phoenix:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def check(self) -> None:
+        """Make sure that Phoenix is there and takes the key.
+
+        Raises:
+            PhoenixError: It is not so; the message says what to do.
+        """
+        try:
+            response = await self._http.get("v1/datasets", params={"limit": 1}, timeout=15.0)
+            response.raise_for_status().json()["data"]
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code in (401, 403):
+                raise PhoenixError(
+                    f"Phoenix at {self.url} refuses the key: set PHOENIX_API_KEY to a valid one."
+                ) from None
+            raise PhoenixError(
+                f"{self.url} answers with HTTP {error.response.status_code}, not as Phoenix: check --phoenix."
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL):
+            raise PhoenixError(
+                f"No Phoenix answers at {self.url}: start it, check --phoenix, or give --no-phoenix to record nothing."
+            ) from None
+        except (ValueError, KeyError, TypeError):
+            raise PhoenixError(f"{self.url} does not answer as Phoenix: check --phoenix.") from None
 
 
 async def upload_dataset(

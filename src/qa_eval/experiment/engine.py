@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from qa_eval.errors import PhoenixError
@@ -19,8 +19,8 @@ from qa_eval.experiment.plan import Plan, Task
 from qa_eval.experiment.recorder import Recorder
 from qa_eval.experiment.scoring import Similarity, score, score_squad
 from qa_eval.gateway.client import GatewayClient
-from qa_eval.gateway.prompt import Prompt
-from qa_eval.gateway.reply import Reply
+from qa_eval.gateway.prompt import Prompt, declines
+from qa_eval.gateway.reply import Outcome, Reply
 from qa_eval.gateway.tracing import Tracing
 
 BATCH = 64
@@ -126,6 +126,8 @@ class Engine:
                 traceparent=root.traceparent if root else None,
                 trace_id=root.trace_id if root else None,
             )
+            if self.plan.dataset.version == "2.0" and declines(reply.text):
+                reply = replace(reply, outcome=Outcome.NO_ANSWER, text="")
             if root:
                 failure = None if reply.outcome.is_answer else f"{reply.outcome}: {reply.message}"
                 root.finish(reply.text, failure)

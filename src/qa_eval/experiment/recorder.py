@@ -14,9 +14,8 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import httpx
-from phoenix.client import AsyncClient
 
-from qa_eval.data.phoenix import PhoenixDataset
+from qa_eval.data.phoenix import Phoenix, PhoenixDataset
 from qa_eval.errors import PhoenixError
 from qa_eval.experiment.journal import Entry, Journal
 from qa_eval.experiment.plan import SCORES, Plan
@@ -35,56 +34,17 @@ class PhoenixExperiment:
     url: str
 
 
-class Phoenix:
-    """The Phoenix server of a run."""
-
-    def __init__(self, url: str, key: str | None) -> None:
-        self.url = url.rstrip("/")
-        self.headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60.0)
-        self.client = AsyncClient(http_client=self._http)
-
-    async def __aenter__(self) -> Phoenix:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
-
-    async def check(self) -> None:
-        """Make sure that Phoenix is there and takes the key.
-
-        Raises:
-            PhoenixError: It is not so; the message says what to do.
-        """
-        try:
-            response = await self._http.get("v1/datasets", params={"limit": 1}, timeout=15.0)
-            response.raise_for_status().json()["data"]
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code in (401, 403):
-                raise PhoenixError(
-                    f"Phoenix at {self.url} refuses the key: set PHOENIX_API_KEY to a valid one."
-                ) from None
-            raise PhoenixError(
-                f"{self.url} answers with HTTP {error.response.status_code}, not as Phoenix: check --phoenix."
-            ) from None
-        except (httpx.HTTPError, httpx.InvalidURL):
-            raise PhoenixError(
-                f"No Phoenix answers at {self.url}: start it, check --phoenix, or give --no-phoenix to record nothing."
-            ) from None
-        except (ValueError, KeyError, TypeError):
-            raise PhoenixError(f"{self.url} does not answer as Phoenix: check --phoenix.") from None
-
-    async def create_experiment(self, plan: Plan, dataset: PhoenixDataset, model: str) -> PhoenixExperiment:
-        """Create one model's experiment on this version of the dataset."""
-        experiment = await self.client.experiments.create(
-            dataset_id=dataset.id,
-            dataset_version_id=dataset.version_id,
-            experiment_name=f"{model} {plan.run_id}",
-            experiment_description=f"qa-eval: {model} on {plan.dataset.description or plan.dataset.name}",
-            experiment_metadata={"run": plan.run_id, "model": model, **plan.settings.to_json()},
-        )
-        url = f"{self.url}/datasets/{dataset.id}/compare?experimentId={experiment['id']}"
-        return PhoenixExperiment(experiment["id"], str(experiment.get("project_name") or "default"), url)
+async def create_experiment(phoenix: Phoenix, plan: Plan, dataset: PhoenixDataset, model: str) -> PhoenixExperiment:
+    """Create one model's experiment on this version of the dataset."""
+    experiment = await phoenix.client.experiments.create(
+        dataset_id=dataset.id,
+        dataset_version_id=dataset.version_id,
+        experiment_name=f"{model} {plan.run_id}",
+        experiment_description=f"qa-eval: {model} on {plan.dataset.description or plan.dataset.name}",
+        experiment_metadata={"run": plan.run_id, "model": model, **plan.settings.to_json()},
+    )
+    url = f"{phoenix.url}/datasets/{dataset.id}/compare?experimentId={experiment['id']}"
+    return PhoenixExperiment(experiment["id"], str(experiment.get("project_name") or "default"), url)
 
 
 class Recorder:

@@ -193,10 +193,10 @@ COLUMNS: tuple[tuple[str, Callable[[ExperimentResult], str]], ...] = (
     ("model", lambda e: e.model),
     ("EM", _percent("exact_match")),
     ("F1", _percent("f1")),
-    ("similarity", lambda e: _number(e.mean("semantic_similarity"), ".3f")),
+    ("sim.", lambda e: _number(e.mean("semantic_similarity"), ".3f")),
     ("answered/ blocked/ failed", lambda e: f"{e.answered}/{e.blocked}/{e.failed}"),
     ("tokens in/out", lambda e: f"{_number(e.total('prompt_tokens'), '')}/{_number(e.total('completion_tokens'), '')}"),
-    ("cost $", lambda e: _number(e.total("cost_usd"), ".5f")),
-    ("latency s p50/p95", lambda e: f"{_number(e.latency(0.5), '.2f')}/{_number(e.latency(0.95), '.2f')}"),
+    ("cost $", lambda e: _number(e.total("cost_usd"), ".4f")),
+    ("latency s p50/p95", lambda e: f"{_number(e.latency(0.5), '.3g')}/{_number(e.latency(0.95), '.3g')}"),
 )
 """The table's columns: a title, and its cell for one experiment."""

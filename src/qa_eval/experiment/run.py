@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from qa_eval.data.examples import Dataset
-from qa_eval.data.phoenix import PhoenixDataset, upload_dataset
+from qa_eval.data.phoenix import Phoenix, PhoenixDataset, upload_dataset
 from qa_eval.experiment.engine import Engine, Observer, Silent
 from qa_eval.experiment.journal import Entry, Journal, journal_path
 from qa_eval.experiment.plan import Plan, Settings, new_run_id
-from qa_eval.experiment.recorder import Phoenix, PhoenixExperiment, Recorder
+from qa_eval.experiment.recorder import PhoenixExperiment, Recorder, create_experiment
 from qa_eval.experiment.results import ExperimentResult, RunResult
 from qa_eval.experiment.scoring import Similarity
 from qa_eval.gateway.client import GatewayClient
@@ -137,7 +137,7 @@ async def _open_recording(resources: AsyncExitStack, plan: Plan, servers: Server
         plan.dataset,
         report=lambda done, total: report(f"Dataset {plan.dataset.name}: {done} of {total} examples in Phoenix"),
     )
-    experiments = {model: await phoenix.create_experiment(plan, stored, model) for model in plan.settings.models}
+    experiments = {model: await create_experiment(phoenix, plan, stored, model) for model in plan.settings.models}
     tracing = resources.enter_context(Tracing(phoenix.url, phoenix.headers))
     return _Recording(phoenix, tracing, stored, experiments)
 

@@ -52,7 +52,7 @@ class GatewayClient:
         if "litellm" in sys.modules:
             from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
-            await close_litellm_async_clients()
+            await close_litellm_async_clients()  # type: ignore[no-untyped-call]
 
     async def models(self) -> tuple[str, ...]:
         """The model groups that the gateway offers to this key.
@@ -67,7 +67,9 @@ class GatewayClient:
             raise GatewayError(
                 f"No gateway answers at {self.url}: start it (`qa-eval stack up` starts one here) or check --gateway."
             ) from None
-        if response.status_code in (401, 403):
+        if self._key is None and response.is_error:
+            raise GatewayError(f"The gateway at {self.url} refuses a call without a key: set QA_EVAL_GATEWAY_KEY.")
+        if _refuses_key(response):
             raise GatewayError(f"The gateway at {self.url} refuses the key: set QA_EVAL_GATEWAY_KEY to a valid one.")
         try:
             return tuple(str(model["id"]) for model in response.raise_for_status().json()["data"])
@@ -150,6 +152,12 @@ class GatewayClient:
             "extra_body": {"disable_fallbacks": True},
             "extra_headers": {"traceparent": traceparent} if traceparent else {},
         }
+
+
+def _refuses_key(response: httpx.Response) -> bool:
+    """LiteLLM without a database cannot look a key up, and answers 400 to a wrong one."""
+    unknown_to_litellm = response.status_code == 400 and "no_db_connection" in response.text
+    return response.status_code in (401, 403) or unknown_to_litellm
 
 
 async def _complete(request: dict[str, Any]) -> Any:

@@ -16,7 +16,8 @@ from qa_eval.errors import InputError
 _INSTRUCTION = (
     "Answer the question with the shortest span of the context that answers it. Give only the answer, no sentence."
 )
-_UNANSWERABLE = " Where the context holds no answer, answer: unanswerable."
+UNANSWERABLE = "unanswerable"
+_UNANSWERABLE = f" Where the context holds no answer, answer: {UNANSWERABLE}."
 _FORM = "\n\nContext: {context}\n\nQuestion: {question}\n\nAnswer:"
 _FIELD = re.compile(r"\{(context|question)\}")
 
@@ -36,6 +37,11 @@ class Prompt:
 def default_prompt(version: SquadVersion) -> Prompt:
     """The documented prompt; for SQuAD v2.0 it offers `unanswerable`."""
     return Prompt(_INSTRUCTION + (_UNANSWERABLE if version == "2.0" else "") + _FORM)
+
+
+def declines(answer: str) -> bool:
+    """Whether an answer says, as the v2.0 prompt asks, that the context holds none."""
+    return answer.strip(" \t\n\"'.!").lower() == UNANSWERABLE
 
 
 def read_prompt(path: Path) -> Prompt:

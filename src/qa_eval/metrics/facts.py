@@ -12,31 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from qa_eval.data.questions import QuestionType, question_type
 from qa_eval.metrics.squad import normalised_tokens
 
-QuestionType = Literal["who", "when", "where", "how many", "how", "why", "which", "what", "other"]
 Declined = Literal["refused", "not in context"]
 
-_QUESTION_WORD = re.compile(r"\b(?:how\s+(?:many|much)|how|who(?:m|se)?|what|which|why|when|where)\b", re.IGNORECASE)
-_TYPES: dict[str, QuestionType] = {
-    "who": "who",
-    "whom": "who",
-    "whose": "who",
-    "when": "when",
-    "where": "where",
-    "how many": "how many",
-    "how much": "how many",
-    "how": "how",
-    "why": "why",
-    "which": "which",
-    "what": "what",
-}
-_ASKING = re.compile(
-    r"['’]s\b|\W*$|\s+else\b|\s+(?:is|was|are|were|do|does|did|has|have|had|can|could|will|would|should|may|might|must)\b",
-    re.IGNORECASE,
-)
-
-# Phrases are looked for in lower-cased text whose contractions are written out (`_plain`).
 _CONTEXT = r"(?:(?:the|this|your) )?(?:(?:given|provided|above) )?(?:context|passage|text|paragraph|article|document)"
 _SAID = "(?:mentioned|stated|specified|said|provided|given|available|found|indicated|discussed)"
 _NOT_IN_CONTEXT = re.compile(
@@ -130,25 +110,6 @@ def declined(prediction: str) -> Declined | None:
     if _NOT_IN_CONTEXT.search(text):
         return "not in context"
     return "refused" if _REFUSED.search(text) else None
-
-
-def question_type(question: str) -> QuestionType:
-    """What the question asks for, by its first question word.
-
-    `how many` stands for "how much" too, `who` for "whom" and "whose". "When" and "where" count only before an
-    auxiliary verb or "else", at the end, or at the start of a question without another question word: "When the
-    war ended, who ruled?" asks who. "In what year" is `what`: the rule reads the words and does not guess at the
-    answer. No question word: `other`.
-    """
-    words = _QUESTION_WORD.finditer(question)
-    found = next((word for word in words if _asks(word)), None) or _QUESTION_WORD.match(question.lstrip())
-    return "other" if found is None else _TYPES[" ".join(found[0].lower().split())]
-
-
-def _asks(word: re.Match[str]) -> bool:
-    if word[0].lower() not in ("when", "where"):
-        return True
-    return _ASKING.match(word.string, word.end()) is not None
 
 
 def _joined(text: str) -> str:

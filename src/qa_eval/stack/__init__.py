@@ -78,7 +78,9 @@ def up(
     """Bring the stack up, and return when every server is healthy; what already runs as wanted is kept.
 
     Args:
-        replay: A predictions file from which the local Bedrock answers instead of the model.
+        replay: A table from which the local Bedrock answers instead of the model, as
+            `qa_eval.stack.bedrock.replay.write_replay` makes it. With another table, or none, than it has now,
+            only the local Bedrock is restarted.
         gateway_port: The gateway's port; without it the last one, else 4000, else a free one.
         phoenix_port: Phoenix's port; without it the last one, else 6006, else a free one.
         report: Gets one line of progress at a time; a line that ends in `...` says what has begun.

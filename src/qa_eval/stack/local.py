@@ -21,7 +21,7 @@ from qa_eval.errors import InputError
 from qa_eval.stack import RunningStack, ServerStatus, StackStatus, environments, ports, processes, state, supervisor
 from qa_eval.stack.bedrock import LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION
 from qa_eval.stack.environments import ServerEnvironment
-from qa_eval.stack.processes import Server
+from qa_eval.stack.processes import PortTaken, Server
 
 SERVERS: Final = ("litellm", "bedrock", "model", "phoenix")
 """Every server of the stack, in the order in which a request meets them."""
@@ -69,14 +69,22 @@ def up(
     named = {"litellm": gateway_port, "phoenix": phoenix_port}
     wanted = {name: port for name, port in named.items() if port is not None}
     with state.changing(report):
-        chosen = _choose_ports(wanted, report)
-        servers = describe(chosen, state.master_key(), replay)
-        needed = [environment(server.name) for server in servers if server.name in _ENVIRONMENTS]
-        for each in needed:
-            environments.ensure(each, report)
-        started = supervisor.bring_up(servers, report)
-        for each in needed:
-            environments.remove_outdated(each)
+        try:
+            return _up(replay, wanted, report)
+        except PortTaken as taken:
+            report(f"{taken} Once more with another ...")
+            return _up(replay, wanted, report)
+
+
+def _up(replay: Path | None, wanted: Mapping[str, int], report: Callable[[str], None]) -> RunningStack:
+    chosen = _choose_ports(wanted, report)
+    servers = describe(chosen, state.master_key(), replay)
+    needed = [environment(server.name) for server in servers if server.name in _ENVIRONMENTS]
+    for each in needed:
+        environments.ensure(each, report)
+    started = supervisor.bring_up(servers, report)
+    for each in needed:
+        environments.remove_outdated(each)
     return _running(chosen, started_here=bool(started))
 
 
@@ -114,8 +122,7 @@ def describe(chosen: Mapping[str, int], key: str, replay: Path | None) -> list[S
 
 
 def _litellm(chosen: Mapping[str, int], key: str) -> Server:
-    config = _package_file("qa_eval.blueprint", "config.yaml")
-    arguments = ["--config", str(config), "--host", "127.0.0.1", "--port", str(chosen["litellm"])]
+    arguments = ["--config", str(_CONFIG), "--host", "127.0.0.1", "--port", str(chosen["litellm"])]
     settings = {
         "LITELLM_MASTER_KEY": key,
         "AWS_BEDROCK_RUNTIME_ENDPOINT": _url(chosen["bedrock"]),
@@ -127,13 +134,13 @@ def _litellm(chosen: Mapping[str, int], key: str) -> Server:
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "NO_CONTENT",
     }
     settings |= {**_NO_AWS_ACCOUNT, **_LITELLM_OFFLINE}
-    return _server("litellm", chosen, _launched("litellm", arguments), settings, [_LAUNCH, config])
+    return _server("litellm", chosen, _launched("litellm", arguments), settings, [_LAUNCH, _CONFIG])
 
 
 def _bedrock(chosen: Mapping[str, int], replay: Path | None) -> Server:
     command = [sys.executable, "-P", "-m", "qa_eval.stack.bedrock", "--port", str(chosen["bedrock"])]
     command += ["--model-url", _url(chosen["model"])]
-    inputs = [*_package_file("qa_eval.stack", "bedrock").glob("*.py")]
+    inputs = [*_package_file("qa_eval.stack", "bedrock").glob("*.py"), _CONFIG]
     inputs.append(_package_file("qa_eval.blueprint", "guardrail.yaml"))
     if replay:
         command += ["--replay", str(replay.absolute())]
@@ -251,4 +258,5 @@ def _digest(path: Path) -> str:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
 
 
+_CONFIG: Final = _package_file("qa_eval.blueprint", "config.yaml")
 _LAUNCH: Final = _package_file("qa_eval.stack", "launch.py")

@@ -23,6 +23,7 @@ from typing import Final
 import psutil
 
 from qa_eval.errors import StackError
+from qa_eval.stack.ports import is_free
 from qa_eval.stack.state import ProcessRecord, is_disk_full
 
 MARK: Final = "QA_EVAL_STACK_SERVER"
@@ -39,6 +40,10 @@ _TAIL_LINES: Final = 15
 
 # A Popen that is forgotten while its process runs warns when it is collected.
 _started: list[subprocess.Popen[bytes]] = []
+
+
+class PortTaken(StackError):
+    """Another program listens on a port that was free when it was chosen."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,7 @@ def wait_until_healthy(
     """Return when all are healthy.
 
     Raises:
+        PortTaken: Another program listens on the port of one.
         StackError: One has ended, or is not healthy after `patience` seconds; the end of its log is in the message.
     """
     begun = time.monotonic()
@@ -141,13 +147,16 @@ def wait_until_healthy(
     while waiting:
         for server, record in tuple(waiting):
             if is_healthy(server.port, server.health):
+                _require_own_port(server, record)
                 waiting.remove((server, record))
                 report(f"{server.title} is up after {time.monotonic() - begun:.1f} s.")
             elif find(record) is None:
+                _require_own_port(server, record)
                 raise StackError(f"{server.title} ended{_exit_code(record)} while it started; {_log_end(server)}")
             elif time.monotonic() - begun > patience:
                 raise StackError(f"{server.title} did not come up within {patience:.0f} s; {_log_end(server)}")
-        time.sleep(0.05 if waiting else 0)
+        if waiting:
+            time.sleep(0.05)
 
 
 def stop(targets: Mapping[str, ProcessRecord | None], patience: float = STOP_PATIENCE) -> list[str]:
@@ -223,6 +232,21 @@ def _environment(server: Server) -> dict[str, str]:
         MARK: server.mark,
         **server.settings,
     }
+
+
+def _require_own_port(server: Server, record: ProcessRecord) -> None:
+    """Raise unless the port is the server's, or nobody's: between choosing a port and listening, seconds pass."""
+    # LiteLLM does not even fail: it finds port 4000 taken and takes any other, and another's gateway answers us.
+    if not is_free(server.port) and not _listens(find(record), server.port):
+        raise PortTaken(f"Another program took port {server.port} while {server.title} started.")
+
+
+def _listens(process: psutil.Process | None, port: int) -> bool:
+    try:
+        connections = process.net_connections("tcp") if process else []
+    except psutil.Error:
+        return False
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
 
 
 def _created(pid: int) -> float:

@@ -1,0 +1,65 @@
+"""The guardrail's policy, typed: what Bedrock is told to filter and what the local stand-in imitates."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Annotated, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+Category = Literal["HATE", "VIOLENCE", "SEXUAL"]
+Strength = Literal["NONE", "LOW", "MEDIUM", "HIGH"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ContentFilter(_Strict):
+    """One of Bedrock's content classifiers and how strictly it filters questions and answers."""
+
+    type: Category
+    input_strength: Strength
+    output_strength: Strength
+
+
+class PiiEntity(_Strict):
+    """One kind of personal data and what becomes of it."""
+
+    type: Literal["EMAIL", "PHONE"]
+    action: Literal["ANONYMIZE", "BLOCK"]
+
+
+_Entry = TypeVar("_Entry", ContentFilter, PiiEntity)
+
+
+def _each_once(entries: tuple[_Entry, ...]) -> tuple[_Entry, ...]:
+    types = [entry.type for entry in entries]
+    twice = {kind for kind in types if types.count(kind) > 1}
+    if twice:
+        raise ValueError(f"{', '.join(sorted(twice))} stands here twice")
+    return entries
+
+
+class GuardrailPolicy(_Strict):
+    """The whole of `guardrail.yaml`; the limits of length are Bedrock's."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z_-]{1,50}$")]
+    description: Annotated[str, StringConstraints(max_length=200)]
+    blocked_input_messaging: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    blocked_outputs_messaging: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    content_filters: Annotated[tuple[ContentFilter, ...], AfterValidator(_each_once)]
+    pii_entities: Annotated[tuple[PiiEntity, ...], AfterValidator(_each_once)]
+
+
+@cache
+def load_guardrail_policy() -> GuardrailPolicy:
+    """The blueprint's policy.
+
+    Raises:
+        pydantic.ValidationError: `guardrail.yaml` has a key or a value that it may not have.
+    """
+    text = (resources.files("qa_eval.blueprint") / "guardrail.yaml").read_text(encoding="utf-8")
+    return GuardrailPolicy.model_validate(yaml.safe_load(text))

@@ -1,0 +1,132 @@
+"""ApplyGuardrail, by a stand-in: the blueprint's policy, without Bedrock's classifiers.
+
+E-mail addresses and phone numbers are found by patterns. In the place of the hate, violence and sexual classifiers
+stand a few harmless trigger phrases: they show how the platform behaves when the guardrail intervenes, and say
+nothing about what Bedrock would find. Personal data is masked, a triggered filter blocks; both as Bedrock reports it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from qa_eval.blueprint.guardrail import Category, GuardrailPolicy, Strength
+
+Source = Literal["INPUT", "OUTPUT"]
+
+TRIGGER_PHRASES: dict[Category, str] = {
+    "HATE": "trigger the hate filter",
+    "VIOLENCE": "trigger the violence filter",
+    "SEXUAL": "trigger the sexual filter",
+}
+"""What stands in for Bedrock's classifiers; case and white space do not matter."""
+
+_PHONE = r"""
+    # International: a plus sign and 8 to 15 digits (E.164), in groups. A decimal number is none.
+    (?<![\w+]) \+ (?! [0-9]+ [.,] (?: [0-9]{4} | [0-9]+ (?! [0-9] | [.-][0-9] ) ) )
+    [1-9] (?: (?: SPACE | HYPHEN | [./] | SPACE?[(] | [)]SPACE? )? [0-9] ){7,14} (?! [\w] )
+  | # North American: 3, 3 and 4 digits, the first three set off, with or without the country's 1.
+    (?<! [\w.,:/+] ) (?<! [0-9]HYPHEN )
+    (?: 1 (?: SPACE | HYPHEN | [.] ) )? (?: [(][2-9][0-9]{2}[)]SPACE? | [2-9][0-9]{2} (?: HYPHEN | [.] ) )
+    [0-9]{3} (?: HYPHEN | [.] ) [0-9]{4} (?! [\w] | (?: HYPHEN | [.,:/] )[0-9] )
+  | # National with its trunk zero in brackets: (030) 901820.
+    (?<! [\w] ) [(]0[0-9]{1,4}[)] (?: (?: SPACE | HYPHEN | / )? [0-9] ){5,10} (?! [\w] )
+"""
+_PATTERNS = {
+    # The look-behind keeps the search linear: it starts a word at its first letter only.
+    "EMAIL": re.compile(r"(?<![\w.%+-])[\w.%+-]+@(?:[\w-]+\.)+[^\W\d_]{2,}(?![\w-])"),
+    # Anything looser masks years, ranges and scores. This pattern changes no text of SQuAD; a test holds it.
+    "PHONE": re.compile(
+        _PHONE.replace("SPACE", "[ \u00a0\u202f]").replace("HYPHEN", "[-\u2010\u2011\u2013]"), re.VERBOSE
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Finding:
+    entity: str
+    match: str
+    action: Literal["ANONYMIZED", "BLOCKED"]
+
+
+def apply(policy: GuardrailPolicy, source: Source, texts: Sequence[str]) -> dict[str, Any]:
+    """What ApplyGuardrail answers for the texts of a question (INPUT) or an answer (OUTPUT).
+
+    Where something is masked, there is an output for each text, in order; where something is blocked, there is one
+    output, the policy's message; otherwise there is none.
+    """
+    filters = [each for text in texts for each in _triggered(policy, source, text)]
+    masked, findings = _mask(policy, texts)
+    blocked = bool(filters) or any(finding.action == "BLOCKED" for finding in findings)
+    message = policy.blocked_input_messaging if source == "INPUT" else policy.blocked_outputs_messaging
+    outputs = [message] if blocked else masked if findings else []
+    return {
+        "action": "GUARDRAIL_INTERVENED" if outputs else "NONE",
+        "actionReason": "Guardrail blocked." if blocked else "Guardrail masked." if findings else "No action.",
+        "outputs": [{"text": text} for text in outputs],
+        "assessments": [_assessment(filters, findings)],
+        "usage": _usage(texts),
+    }
+
+
+def mask(policy: GuardrailPolicy, text: str) -> str:
+    """A text with its personal data replaced by `{EMAIL}` and `{PHONE}`, as far as the policy names them."""
+    return _mask(policy, [text])[0][0]
+
+
+def _triggered(policy: GuardrailPolicy, source: Source, text: str) -> list[tuple[Category, Strength]]:
+    plain = " ".join(text.lower().split())
+    strengths = [
+        (each.type, each.input_strength if source == "INPUT" else each.output_strength)
+        for each in policy.content_filters
+    ]
+    return [(kind, strength) for kind, strength in strengths if strength != "NONE" and TRIGGER_PHRASES[kind] in plain]
+
+
+def _mask(policy: GuardrailPolicy, texts: Sequence[str]) -> tuple[list[str], list[_Finding]]:
+    findings: list[_Finding] = []
+    masked = []
+    for text in texts:
+        for entity in policy.pii_entities:
+            pattern, mark = _PATTERNS[entity.type], f"{{{entity.type}}}"
+            action: Literal["ANONYMIZED", "BLOCKED"] = "ANONYMIZED" if entity.action == "ANONYMIZE" else "BLOCKED"
+            # Once more until nothing is found: what stood too close to a number may itself be one.
+            while matches := [match[0] for match in pattern.finditer(text)]:
+                findings += [_Finding(entity.type, match, action) for match in matches]
+                text = pattern.sub(mark, text)
+        masked.append(text)
+    return masked, findings
+
+
+def _assessment(filters: Sequence[tuple[Category, Strength]], findings: Sequence[_Finding]) -> dict[str, Any]:
+    assessment: dict[str, Any] = {}
+    if filters:
+        found = {"confidence": "HIGH", "action": "BLOCKED", "detected": True}
+        assessment["contentPolicy"] = {
+            "filters": [
+                {"type": kind, "filterStrength": strength, **found} for kind, strength in dict.fromkeys(filters)
+            ]
+        }
+    if findings:
+        assessment["sensitiveInformationPolicy"] = {
+            "piiEntities": [
+                {"type": each.entity, "match": each.match, "action": each.action, "detected": True} for each in findings
+            ],
+            "regexes": [],
+        }
+    return assessment
+
+
+def _usage(texts: Sequence[str]) -> dict[str, int]:
+    """Bedrock counts units of 1,000 characters, begun ones as whole."""
+    units = -(-sum(map(len, texts)) // 1000)
+    return {
+        "topicPolicyUnits": 0,
+        "contentPolicyUnits": units,
+        "wordPolicyUnits": 0,
+        "sensitiveInformationPolicyUnits": units,
+        "sensitiveInformationPolicyFreeUnits": 0,
+        "contextualGroundingPolicyUnits": 0,
+    }
