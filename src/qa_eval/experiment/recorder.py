@@ -18,7 +18,8 @@ import httpx
 from qa_eval.data.phoenix import Phoenix, PhoenixDataset
 from qa_eval.errors import PhoenixError
 from qa_eval.experiment.journal import Entry, Journal
-from qa_eval.experiment.plan import SCORES, Plan
+from qa_eval.experiment.plan import Plan
+from qa_eval.metrics.facts import answer_facts
 
 CONNECTIONS = 4
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -47,6 +48,50 @@ async def create_experiment(phoenix: Phoenix, plan: Plan, dataset: PhoenixDatase
     return PhoenixExperiment(experiment["id"], str(experiment.get("project_name") or "default"), url)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """One score or label of a run, as Phoenix stores it."""
+
+    name: str
+    score: float | None = None
+    label: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Which evaluations a run gets."""
+
+    similarity: str
+    """The name of the semantic similarity."""
+    embedder: str
+    facts: bool = False
+
+    def of(self, entry: Entry) -> list[Evaluation]:
+        """The evaluations of one answer; those of a failure are 0 and carry its name as label."""
+        reply, scores = entry.reply, entry.scores
+        assert scores is not None, "only what is scored is recorded"
+        failure = None if reply.outcome.is_answer else str(reply.outcome)
+        evaluations = [
+            Evaluation("exact_match", scores.exact_match, failure),
+            Evaluation("f1", scores.f1, failure),
+            Evaluation(self.similarity, scores.semantic_similarity, failure, {"embedder": self.embedder}),
+        ]
+        return evaluations + (_facts(entry) if self.facts and failure is None else [])
+
+
+def _facts(entry: Entry) -> list[Evaluation]:
+    facts = answer_facts(entry.example.question, entry.reply.text, entry.example.references)
+    evaluations = [
+        Evaluation("answer_contained", float(facts.answer_contained)),
+        Evaluation("declined", label=facts.declined or "no"),
+        Evaluation("question_type", label=facts.question_type),
+    ]
+    if facts.length_ratio is not None:
+        evaluations.append(Evaluation("length_ratio", facts.length_ratio))
+    return evaluations
+
+
 class Recorder:
     """Records one run."""
 
@@ -56,7 +101,9 @@ class Recorder:
         journal: Journal,
         node_ids: Mapping[str, str],
         experiments: Mapping[str, PhoenixExperiment],
+        evaluations: Evaluations,
     ) -> None:
+        self._evaluations = evaluations
         self._experiments_api = phoenix.client.experiments
         self._journal = journal
         self._node_ids = node_ids
@@ -82,17 +129,15 @@ class Recorder:
 
     async def _record_one(self, entry: Entry) -> str:
         run_id = await self._run(entry)
-        for name in SCORES:
-            value = getattr(entry.scores, name)
-            outcome = None if entry.reply.outcome.is_answer else str(entry.reply.outcome)
+        for each in self._evaluations.of(entry):
             await _post(
-                lambda name=name, value=value, outcome=outcome: self._experiments_api.log_evaluation(
+                lambda each=each: self._experiments_api.log_evaluation(
                     experiment_run_id=run_id,
-                    name=name,
-                    score=value,
-                    label=outcome,
+                    name=each.name,
+                    score=each.score,
+                    label=each.label,
                     explanation=entry.reply.message or None,
-                    trace_id=None,
+                    metadata=each.metadata,
                 )
             )
         return run_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,7 @@ class RunResult:
     unrecorded_reason: str | None = None
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row an answer: question, references, answer, outcome, scores, tokens, cost, latency."""
+        """One row an answer: question, references, answer, outcome, scores, facts, tokens, cost, latency."""
         import pandas as pd
 
         return pd.DataFrame([_row(entry) for experiment in self.experiments for entry in experiment.entries])
@@ -156,7 +156,10 @@ class RunResult:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
+    from qa_eval.metrics.facts import answer_facts
+
     example, reply = entry.example, entry.reply
+    facts = asdict(answer_facts(example.question, reply.text, example.references))
     return {
         "model": entry.model,
         "example_id": example.id,
@@ -168,6 +171,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "outcome": str(reply.outcome),
         "message": reply.message,
         **{name: None if entry.scores is None else getattr(entry.scores, name) for name in SCORES},
+        **facts,
         "prompt_tokens": reply.prompt_tokens,
         "completion_tokens": reply.completion_tokens,
         "cost_usd": reply.cost_usd,

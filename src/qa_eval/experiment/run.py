@@ -14,9 +14,9 @@ from qa_eval.data.phoenix import Phoenix, PhoenixDataset, upload_dataset
 from qa_eval.experiment.engine import Engine, Observer, Silent
 from qa_eval.experiment.journal import Entry, Journal, journal_path
 from qa_eval.experiment.plan import Plan, Settings, new_run_id
-from qa_eval.experiment.recorder import PhoenixExperiment, Recorder, create_experiment
+from qa_eval.experiment.recorder import Evaluations, PhoenixExperiment, Recorder, create_experiment
 from qa_eval.experiment.results import ExperimentResult, RunResult
-from qa_eval.experiment.scoring import Similarity
+from qa_eval.experiment.scoring import load_similarity
 from qa_eval.gateway.client import GatewayClient
 from qa_eval.gateway.tracing import Tracing
 
@@ -82,19 +82,25 @@ async def execute(
     """
     client = GatewayClient(servers.gateway_url, servers.gateway_key, timeout_s=settings.timeout_s)
     await client.check(settings.models)
-    similarity, embedder_name = await asyncio.to_thread(_load_similarity)
-    settings = replace(settings, gateway=client.url, similarity=embedder_name)
+    similarity = await asyncio.to_thread(load_similarity, settings.similarity, client.url, servers.gateway_key)
+    settings = replace(settings, gateway=client.url, similarity=similarity.embedder)
     plan = Plan(new_run_id(), dataset, settings)
     async with AsyncExitStack() as resources:
         await resources.enter_async_context(client)
         recording = await _open_recording(resources, plan, servers, report)
         journal = await Journal.create(journal_path(runs_folder, plan.run_id), plan)
         await resources.enter_async_context(journal)
-        engine = Engine(plan=plan, journal=journal, gateway=client, similarity=similarity)
+        engine = Engine(plan=plan, journal=journal, gateway=client, similarity=similarity.score)
         engine.observer = observer or Silent()
         if recording is not None:
             await journal.note("phoenix", recording.to_json())
-            engine.recorder = Recorder(recording.phoenix, journal, recording.dataset.node_ids, recording.experiments)
+            engine.recorder = Recorder(
+                recording.phoenix,
+                journal,
+                recording.dataset.node_ids,
+                recording.experiments,
+                Evaluations(similarity.evaluation, similarity.embedder, facts=settings.facts),
+            )
             engine.tracing = recording.tracing
             engine.projects = {model: experiment.project for model, experiment in recording.experiments.items()}
         engine.observer.started(plan, journal)
@@ -116,14 +122,6 @@ async def execute(
         unrecorded=unrecorded,
         unrecorded_reason=engine.unrecorded,
     )
-
-
-def _load_similarity() -> tuple[Similarity, str]:
-    from qa_eval.embedding import CachedEmbedder, default_embedder
-    from qa_eval.metrics.similarity import semantic_similarity
-
-    embedder = CachedEmbedder(default_embedder())
-    return lambda predictions, references: semantic_similarity(predictions, references, embedder), embedder.name
 
 
 async def _open_recording(resources: AsyncExitStack, plan: Plan, servers: Servers, report: Report) -> _Recording | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from qa_eval.data.examples import SquadVersion
+from qa_eval.embedding import Embedder
+from qa_eval.embedding.modelfile import PACKAGED_NAME
 from qa_eval.experiment.journal import Entry, Scores
 from qa_eval.gateway.reply import Reply
 from qa_eval.metrics import exact_match, f1
@@ -13,6 +16,53 @@ Similarity = Callable[[Sequence[str], Sequence[Sequence[str]]], Sequence[float]]
 """Predictions and their references in, one score each out."""
 
 _FAILED = Scores(0.0, 0.0, 0.0)
+EMBEDDERS = ("minilm", "gateway", "sentence-transformers")
+
+
+@dataclass(frozen=True)
+class SimilarityScorer:
+    """Semantic similarity by one embedder."""
+
+    embedder: str
+    """The embedder's name: its model and file."""
+    score: Similarity
+
+    @property
+    def evaluation(self) -> str:
+        """What Phoenix calls the score: scores of different embedders never share a column."""
+        return "semantic_similarity" if self.embedder == PACKAGED_NAME else f"semantic_similarity ({self.embedder})"
+
+
+def load_similarity(choice: str, gateway_url: str, gateway_key: str | None) -> SimilarityScorer:
+    """The similarity by the chosen embedder, with its vectors kept on the disk.
+
+    Args:
+        choice: `minilm`, `gateway` (its `titan-embed`) or `sentence-transformers`.
+        gateway_url: The gateway of the run.
+        gateway_key: Its key.
+
+    Raises:
+        QaEvalError: The embedder cannot be had here; the message says what to do.
+    """
+    from qa_eval.embedding import CachedEmbedder
+    from qa_eval.metrics.similarity import semantic_similarity
+
+    embedder = CachedEmbedder(_embedder(choice, gateway_url, gateway_key))
+    return SimilarityScorer(embedder.name, lambda texts, references: semantic_similarity(texts, references, embedder))
+
+
+def _embedder(choice: str, gateway_url: str, gateway_key: str | None) -> Embedder:
+    if choice == "gateway":
+        from qa_eval.embedding.gateway import GatewayEmbedder
+
+        return GatewayEmbedder(gateway_url, gateway_key or "none")
+    if choice == "sentence-transformers":
+        from qa_eval.embedding.sentence_transformers import SentenceTransformersEmbedder
+
+        return SentenceTransformersEmbedder()
+    from qa_eval.embedding import default_embedder
+
+    return default_embedder()
 
 
 def score_squad(entry: Entry, version: SquadVersion) -> tuple[float, float]:
