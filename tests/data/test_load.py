@@ -140,3 +140,31 @@ def test_predictions_that_are_none(tmp_path: Path, content: str, sentence: str) 
 
 def test_predictions(tmp_path: Path) -> None:
     assert read_predictions(write(tmp_path / "p.json", {"q1": "Ada"})) == {"q1": "Ada"}
+
+
+def kinds(i: int, kind: str) -> Example:
+    difficulty = {"a": "easy", "b": "medium", "c": "hard"}[kind]
+    return Example(str(i), "Who?", f"context {i}", ("x",), f"Article {kind}", "s", difficulty)  # type: ignore[arg-type]
+
+
+@given(letters=st.lists(st.sampled_from("aaabc"), min_size=4, max_size=80), seed=st.integers(0, 3), data=st.data())
+@settings(max_examples=150)
+def test_every_prefix_of_a_stratified_order_holds_each_kind_in_its_share(
+    letters: list[str], seed: int, data: st.DataObject
+) -> None:
+    examples = [kinds(i, letter) for i, letter in enumerate(letters)]
+    size = data.draw(st.integers(1, len(letters)))
+    for by in ("difficulty", "article"):
+        chosen = take(examples, size, seed=seed, stratify_by=by)  # type: ignore[arg-type]
+        assert take(examples, len(letters), seed=seed, stratify_by=by)[:size] == chosen  # type: ignore[arg-type]
+        for letter in set(letters):
+            share = letters.count(letter) / len(letters)
+            taken = sum(example.title == f"Article {letter}" for example in chosen)
+            assert abs(taken - share * size) <= 1.5
+
+
+def test_a_stratified_subset_has_its_own_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.json", squad(*(QUESTION | {"id": f"q{i}"} for i in range(20))))
+    assert load_dataset(path, examples=5, stratify_by="question-type").name == "mine-5-seed-0-by-question-type"
+    with pytest.raises(InputError, match="--stratify-by colour is unknown: give none, difficulty"):
+        load_dataset(path, stratify_by="colour")  # type: ignore[arg-type]

@@ -24,24 +24,19 @@ def test_any_context_and_question_are_read_back(context, question):
 
 @pytest.mark.parametrize("version", ["1.1", "2.0"])
 def test_the_clients_default_prompt_is_read(version):
-    fields = {"id": "1", "title": "T", "context": "Mainz lies on the Rhine. ", "question": " Where is Mainz?"}
-    example = Example(**fields, references=("on the Rhine",), **_more(Example))
-
-    assert read_question(default_prompt(version).fill(example)) == AskedQuestion(
-        "Mainz lies on the Rhine.", "Where is Mainz?"
+    example = Example(
+        id="1",
+        question=" Where is Mainz?",
+        context="Mainz lies on the Rhine. ",
+        references=("on the Rhine",),
+        title="Mainz",
+        source="test",
+        difficulty="easy",
     )
+    message = default_prompt(version).fill(example)
 
-
-def _more(kind):
-    """Whatever else an example must have."""
-    given = {"id", "title", "context", "question", "references"}
-    from dataclasses import MISSING, fields
-
-    return {
-        each.name: ""
-        for each in fields(kind)
-        if each.name not in given and each.default is MISSING and each.default_factory is MISSING
-    }
+    assert read_question(message) == AskedQuestion("Mainz lies on the Rhine.", "Where is Mainz?")
+    assert ("Answer: unanswerable" in as_series(read_question(message), message)) == (version == "2.0")
 
 
 def test_a_context_of_several_paragraphs_that_asks_a_question_itself():

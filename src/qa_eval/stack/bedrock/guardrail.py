@@ -25,21 +25,22 @@ TRIGGER_PHRASES: dict[Category, str] = {
 
 _PHONE = r"""
     # International: a plus sign and 8 to 15 digits (E.164), in groups. A decimal number is none.
-    (?<![\w+]) \+ (?! [0-9]+ [.,] (?: [0-9]{4} | [0-9]+ (?! [0-9] | [.-][0-9] ) ) )
-    [1-9] (?: (?: SPACE | HYPHEN | [./] | SPACE?[(] | [)]SPACE? )? [0-9] ){7,14} (?! [\w] )
+    (?<! [\w+] ) \+ (?! [0-9]+ [.,] (?: [0-9]{4} | [0-9]+ (?! [0-9] | [.-][0-9] ) ) )
+    [1-9] (?: (?: GAP | [./] | GAP?[(] | [)]GAP? )? [0-9] ){7,14} (?! \w )
   | # North American: 3, 3 and 4 digits, the first three set off, with or without the country's 1.
     (?<! [\w.,:/+] ) (?<! [0-9]HYPHEN )
-    (?: 1 (?: SPACE | HYPHEN | [.] ) )? (?: [(][2-9][0-9]{2}[)]SPACE? | [2-9][0-9]{2} (?: HYPHEN | [.] ) )
-    [0-9]{3} (?: HYPHEN | [.] ) [0-9]{4} (?! [\w] | (?: HYPHEN | [.,:/] )[0-9] )
+    (?: 1 (?: GAP | [.] ) )? (?: [(][2-9][0-9]{2}[)]GAP? | [2-9][0-9]{2} (?: HYPHEN | [.] ) )
+    [0-9]{3} (?: HYPHEN | [.] ) [0-9]{4} (?! \w | (?: HYPHEN | [.,:/] )[0-9] )
   | # National with its trunk zero in brackets: (030) 901820.
-    (?<! [\w] ) [(]0[0-9]{1,4}[)] (?: (?: SPACE | HYPHEN | / )? [0-9] ){5,10} (?! [\w] )
+    (?<! \w ) [(]0[0-9]{1,4}[)] (?: (?: GAP | / )? [0-9] ){5,10} (?! \w )
 """
+_HYPHENS = "-\u2010\u2011\u2013"
 _PATTERNS = {
     # The look-behind keeps the search linear: it starts a word at its first letter only.
     "EMAIL": re.compile(r"(?<![\w.%+-])[\w.%+-]+@(?:[\w-]+\.)+[^\W\d_]{2,}(?![\w-])"),
     # Anything looser masks years, ranges and scores. This pattern changes no text of SQuAD; a test holds it.
     "PHONE": re.compile(
-        _PHONE.replace("SPACE", "[ \u00a0\u202f]").replace("HYPHEN", "[-\u2010\u2011\u2013]"), re.VERBOSE
+        _PHONE.replace("GAP", f"[ \u00a0\u202f{_HYPHENS[1:]}-]").replace("HYPHEN", f"[{_HYPHENS}]"), re.VERBOSE
     ),
 }
 
