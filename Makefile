@@ -29,7 +29,8 @@ lint: $(VENV)/ready ## check style and formatting
 types: $(VENV)/ready ## check types, strictly
 	$(BIN)/mypy
 
-bench: $(VENV)/ready ## measure scoring and similarity against their rivals
+bench: $(VENV)/ready ## measure start-up, scoring and similarity
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/similarity.py
 

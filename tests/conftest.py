@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_gateway import Answer, FakeGateway, Serve
 
 from qa_eval import stack as local_stack
 
@@ -41,3 +42,17 @@ def in_stack_folder(
     """The session's stack, for a test whose commands shall find it (`status`, `--local`, ...)."""
     monkeypatch.setenv("QA_EVAL_DATA_DIR", str(stack_folder))
     return stack
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts fake gateways, and closes them when the test has ended."""
+    started: list[FakeGateway] = []
+
+    def start(answer: Answer) -> FakeGateway:
+        started.append(FakeGateway(answer))
+        return started[-1]
+
+    yield start
+    for gateway in started:
+        gateway.close()

@@ -74,6 +74,7 @@ class _Prepared:
         if self.started_stack:
             from qa_eval import stack
 
+            self.report("Stopping the local stack, which was started for this run ...")
             stack.down(self.report)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fake_gateway import KEY, Answer, FakeGateway, blocked, error
+from fake_gateway import KEY, FakeGateway, Serve, blocked, error
 
 from qa_eval.data import Dataset, Example
 from qa_eval.experiment.engine import Silent
@@ -20,21 +19,6 @@ from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.run import Servers, execute
 from qa_eval.gateway.reply import Outcome
 from qa_eval.stack import RunningStack
-
-Serve = Callable[[Answer], FakeGateway]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    running: list[FakeGateway] = []
-
-    def start(answer: Answer) -> FakeGateway:
-        running.append(FakeGateway(answer))
-        return running[-1]
-
-    yield start
-    for gateway in running:
-        gateway.close()
 
 
 def dataset(count: int, name: str = "numbers") -> Dataset:
@@ -75,6 +59,10 @@ def test_every_answer_is_scored_and_summed_up(serve: Serve, tmp_path: Path) -> N
         assert experiment.answered == 40
         assert experiment.total("cost_usd") == pytest.approx(40 * 0.0005)
         assert experiment.total("prompt_tokens") == 1600
+        interval = experiment.interval("exact_match")
+        assert interval is not None
+        assert interval.articles == 7
+        assert interval.reason is not None
     frame = result.to_pandas()
     assert len(frame) == 80
     assert set(frame["outcome"]) == {"answered"}

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
 
 import pytest
 from aiohttp import web
-from fake_gateway import KEY, Answer, FakeGateway, blocked, completion, error
+from fake_gateway import KEY, Answer, FakeGateway, Serve, blocked, completion, error
 
 from qa_eval.errors import GatewayError
 from qa_eval.gateway.client import TRIES, GatewayClient
 from qa_eval.gateway.reply import Outcome, Reply
 
-Serve = Callable[[Answer], FakeGateway]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    running: list[FakeGateway] = []
-
-    def start(answer: Answer) -> FakeGateway:
-        running.append(FakeGateway(answer))
-        return running[-1]
-
-    yield start
-    for gateway in running:
-        gateway.close()
-
 
 def ask(gateway: FakeGateway, timeout_s: float = 20.0) -> Reply:
-    client = GatewayClient(gateway.url, KEY, timeout_s=timeout_s)
-    return asyncio.run(client.ask("qa", "Who?", temperature=0.0, max_tokens=8, traceparent="00-1-2-01", trace_id="1"))
+    return asyncio.run(ask_url(gateway.url, timeout_s))
+
+
+async def ask_url(url: str, timeout_s: float = 20.0) -> Reply:
+    async with GatewayClient(url, KEY, timeout_s=timeout_s) as client:
+        return await client.ask("qa", "Who?", temperature=0.0, max_tokens=8, traceparent="00-1-2-01", trace_id="1")
 
 
 def test_an_answer_comes_with_usage_cost_and_deployment(serve: Serve) -> None:
@@ -104,8 +92,7 @@ def test_429_for_ever_is_rate_limited_after_bounded_tries(serve: Serve) -> None:
 
 
 def test_a_gateway_that_is_gone_is_a_gateway_error() -> None:
-    client = GatewayClient(f"http://127.0.0.1:{_free_port()}", None)
-    reply = asyncio.run(client.ask("qa", "Who?", temperature=0.0, max_tokens=8))
+    reply = asyncio.run(ask_url(f"http://127.0.0.1:{_free_port()}"))
     assert reply.outcome is Outcome.GATEWAY_ERROR
 
 

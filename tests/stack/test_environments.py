@@ -296,8 +296,8 @@ def test_the_users_project_and_python_settings_do_not_leak_in(tiny, tmp_path, mo
 
     build(tiny)
 
-    assert answer(tiny) == "42\n"
     assert not (tmp_path / "pyc").exists()
+    assert answer(tiny) == "42\n"
 
 
 def test_a_long_download_is_worth_a_line_now_and_then(monkeypatch):

@@ -107,3 +107,7 @@ def blocked(mode: str) -> web.Response:
             "guardrail_mode": mode,
         },
     )
+
+
+Serve = Callable[[Answer], FakeGateway]
+"""Starts a gateway that answers so; the fixture `serve`."""

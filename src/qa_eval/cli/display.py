@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 if TYPE_CHECKING:
     from qa_eval.experiment.journal import Journal
     from qa_eval.experiment.plan import Plan
-    from qa_eval.experiment.results import RunResult
+    from qa_eval.experiment.results import ExperimentResult, RunResult
     from qa_eval.gateway.reply import Reply
 
 
@@ -105,8 +105,21 @@ class Display:
             if experiment.answered < len(experiment.entries):
                 outcomes = ", ".join(f"{count} {name}" for name, count in sorted(experiment.outcomes.items()))
                 console.print(f"{experiment.model}: {outcomes}; a question without an answer scores 0", soft_wrap=True)
+            console.print(f"{experiment.model}: {_intervals(experiment)}", soft_wrap=True)
         if result.url:
             console.print(f"Dashboard: {result.url}", soft_wrap=True)
+
+
+def _intervals(experiment: ExperimentResult) -> str:
+    """How far the scores can be trusted, in a line."""
+    parts = []
+    for title, score in (("EM", "exact_match"), ("F1", "f1")):
+        estimate = experiment.interval(score)
+        if estimate is not None and estimate.low is not None and estimate.high is not None:
+            parts.append(f"{title} {100 * estimate.low:.1f} to {100 * estimate.high:.1f}")
+        elif estimate is not None:
+            parts.append(f"{title}: {estimate.reason}")
+    return f"{', '.join(parts)}, with 95 % confidence" if parts else "nothing is scored"
 
 
 class _Count:

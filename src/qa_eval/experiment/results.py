@@ -1,7 +1,8 @@
 """What a run came to: numbers per model, as a table, as JSON and as a data frame.
 
-Scores are given twice and labelled: over all questions, where a failure counts 0, and over the answered ones.
-`official` repeats the scores over all as the official SQuAD scripts print them, in percent.
+Scores are given twice and labelled: over all questions, where a failure counts 0, and over the answered ones. Each
+mean over all has a 95 % interval that allows for questions of one article being alike. `official` repeats the scores
+over all as the official SQuAD scripts print them, in percent.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from qa_eval.experiment.plan import SCORES, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from qa_eval.metrics.statistics import Estimate
 
 SCHEMA = "qa-eval/run@1"
 
@@ -62,6 +65,16 @@ class ExperimentResult:
         ]
         return fmean(values) if values else None
 
+    def interval(self, score: str) -> Estimate | None:
+        """One score's mean over all questions with its 95 % interval by articles; None where nothing is scored."""
+        from qa_eval.metrics.statistics import mean_interval
+
+        scored = [entry for entry in self.entries if entry.scores is not None]
+        if not scored:
+            return None
+        values = [getattr(entry.scores, score) for entry in scored]
+        return mean_interval(values, [entry.example.title for entry in scored], bounds=(0.0, 1.0))
+
     def total(self, field: str) -> float | None:
         """The sum of `prompt_tokens`, `completion_tokens` or `cost_usd`; None where the gateway said nothing."""
         values = [value for entry in self.entries if (value := getattr(entry.reply, field)) is not None]
@@ -84,6 +97,7 @@ class ExperimentResult:
             "failed": self.failed,
             "scores": {name: self.mean(name) for name in SCORES},
             "scores_answered": {name: self.mean(name, answered_only=True) for name in SCORES},
+            "intervals": {name: _interval_json(self.interval(name)) for name in SCORES},
             "official": {
                 name: None if (mean := self.mean(name)) is None else 100.0 * mean for name in ("exact_match", "f1")
             },
@@ -153,6 +167,13 @@ class RunResult:
 
     def _cells(self) -> list[list[str]]:
         return [[title for title, _ in COLUMNS], *([cell(e) for _, cell in COLUMNS] for e in self.experiments)]
+
+
+def _interval_json(estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    fields = ("low", "high", "confidence", "articles", "method", "reason")
+    return {name: getattr(estimate, name) for name in fields}
 
 
 def _row(entry: Entry) -> dict[str, Any]:

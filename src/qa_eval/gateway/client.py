@@ -50,9 +50,11 @@ class GatewayClient:
     async def __aexit__(self, *_: object) -> None:
         """Close the connections that the SDK keeps for this event loop."""
         if "litellm" in sys.modules:
+            import litellm
             from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
             await close_litellm_async_clients()  # type: ignore[no-untyped-call]
+            litellm.in_memory_llm_clients_cache.flush_cache()  # type: ignore[no-untyped-call]
 
     async def models(self) -> tuple[str, ...]:
         """The model groups that the gateway offers to this key.

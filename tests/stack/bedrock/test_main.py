@@ -11,7 +11,7 @@ import pytest
 from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES
 
 
-def test_it_is_up_within_a_second_and_loads_no_embedding_model_for_it(start_bedrock):
+def test_it_starts_with_little_work_and_without_the_embedding_model(start_bedrock):
     with start_bedrock("http://127.0.0.1:9") as running:
         process = psutil.Process(running.process.pid)
         times = process.cpu_times()

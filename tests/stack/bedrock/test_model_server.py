@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import random
 import signal
 import socket
 import subprocess
@@ -16,19 +15,21 @@ from shared_data import squad_file
 
 from qa_eval.stack.bedrock.prompts import AskedQuestion, as_series
 
-CONTEXTS = {
-    "Ada Lovelace was born in London in 1815. She wrote notes on the Analytical Engine in 1843.": (
-        "When was Ada Lovelace born?",
-        "Where was she born?",
-        "On what did she write notes?",
-    ),
-    "The river Main rises in two springs, the Red Main and the White Main, and joins the Rhine at Mainz.": (
-        "Where does the Main join the Rhine?",
-        "What are the names of the two springs?",
-        "Which river does the Main join?",
-    ),
-}
-PROMPTS = [as_series(AskedQuestion(c, q), "") for c, questions in CONTEXTS.items() for q in questions]
+CONTEXT = (
+    "Ada Lovelace was born in London in 1815. Her mother had her taught mathematics, and at seventeen she met Charles "
+    "Babbage, who showed her a part of his Difference Engine. In 1843 she translated an article on his Analytical "
+    "Engine, and added notes that are three times as long; one of them says how the engine would compute Bernoulli "
+    "numbers. She wrote that it might compose music, but that it would never originate anything."
+)
+QUESTIONS = (
+    "When was Ada Lovelace born?",
+    "When was it that she met Babbage?",
+    "What did he show her?",
+    "What did she say of the engine and music?",
+    "How long are her notes?",
+    "How would you describe her to a child?",
+)
+PROMPTS = [as_series(AskedQuestion(CONTEXT, question), "") for question in QUESTIONS]
 
 
 def complete(model, prompt, **more):
@@ -46,13 +47,16 @@ def test_it_listens_on_loopback_alone(model):
 
 
 def test_the_same_prompt_has_the_same_answer_whatever_was_asked_before_or_beside_it(model):
-    alone = [complete(model, prompt)["content"] for prompt in PROMPTS]
-    order = random.Random(1).sample(range(len(PROMPTS)), len(PROMPTS))
-    with ThreadPoolExecutor(4) as together:
-        beside = list(together.map(lambda at: complete(model, PROMPTS[at])["content"], order))
+    # Far beyond the answer the model is undecided, and the last bits of its numbers show.
+    def write(prompt):
+        return complete(model, prompt, stop=[], n_predict=32, ignore_eos=True)["content"]
 
-    assert len(set(alone)) > 1
-    assert beside == [alone[at] for at in order]
+    alone = [write(prompt) for prompt in PROMPTS]
+    with ThreadPoolExecutor(4) as together:
+        beside = list(together.map(write, reversed(PROMPTS)))
+
+    assert len(set(alone)) == len(PROMPTS)
+    assert beside[::-1] == alone
 
 
 def test_what_prompts_begin_with_is_read_once(model):
