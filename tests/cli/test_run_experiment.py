@@ -134,6 +134,30 @@ def test_replay_gives_the_official_score_through_the_whole_chain(
     assert 100 * phoenix_mean(runs, "f1") == pytest.approx(official.f1, abs=1e-9)
 
 
+def test_the_gateways_embeddings_have_a_column_of_their_own(in_stack_folder: RunningStack) -> None:
+    done = qa_eval(
+        *("run-experiment", "--local", "--examples", "3", "--json", "--model", "nova-micro", "--similarity", "gateway")
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    embedder = document["settings"]["similarity"]
+    assert "titan-embed" in embedder
+    (experiment,) = document["experiments"]
+    runs = runs_in_phoenix(in_stack_folder, experiment)
+    names = {annotation["name"] for run in runs for annotation in run["annotations"]}
+    assert names == {"exact_match", "f1", f"semantic_similarity ({embedder})"}
+
+
+def test_the_key_is_in_no_trace_and_no_journal(in_stack_folder: RunningStack, stack_folder: Path) -> None:
+    qa_eval("run-experiment", "--local", "--examples", "1", "--model", "nova-micro")
+    time.sleep(2)
+    held = [path for path in stack_folder.rglob("*") if path.is_file() and path.name != "master-key"]
+    assert any(path.name.startswith("phoenix.db") for path in held)
+    assert any(path.name == "journal.sqlite" for path in held)
+    key = in_stack_folder.gateway_key.encode()
+    assert [path for path in held if key in path.read_bytes()] == []
+
+
 def test_a_harmful_question_is_blocked_and_counted(in_stack_folder: RunningStack, tmp_path: Path) -> None:
     from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES
 
@@ -213,6 +237,7 @@ def test_a_dead_provider_ends_the_run_with_3_and_says_what_is_kept() -> None:
     finally:
         gateway.close()
     assert done.returncode == 3
+    assert "STOPPED EARLY, NOT A RESULT" in done.stdout
     assert "the provider is down" in done.stderr
     kept = re.search(r"is kept in (\S+)\.$", done.stderr.strip())
     assert kept

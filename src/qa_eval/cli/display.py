@@ -93,7 +93,10 @@ class Display:
         from qa_eval.experiment.results import COLUMNS
 
         console = Console(highlight=False)
-        title = f"{result.dataset}, SQuAD v{result.version}, {len(result.experiments[0].entries)} questions a model"
+        title = f"{result.dataset}, SQuAD v{result.version}, {result.planned} questions a model"
+        if result.stopped:
+            asked = ", ".join(f"{len(experiment.entries)} of {experiment.model}" for experiment in result.experiments)
+            title = f"STOPPED EARLY, NOT A RESULT: {title}, only {asked} asked"
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for name, cell in COLUMNS:
             width = max(len(cell(experiment)) for experiment in result.experiments)

@@ -117,6 +117,8 @@ class RunResult:
     settings: Settings
     experiments: tuple[ExperimentResult, ...]
     journal: Path
+    planned: int
+    """How many questions each model was to be asked."""
     wall_s: float
     """From the first question to the last answer, in seconds."""
     url: str | None = None
@@ -141,6 +143,7 @@ class RunResult:
             "run": self.run_id,
             "dataset": {"name": self.dataset, "squad_version": self.version},
             "settings": self.settings.to_json(),
+            "planned": self.planned,
             "experiments": [experiment.to_json() for experiment in self.experiments],
             "wall_s": self.wall_s,
             "questions_per_s": asked / self.wall_s if self.wall_s else None,
@@ -156,14 +159,17 @@ class RunResult:
         lines = (
             "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows)
         )
-        return "\n".join((f"Run {self.run_id} on {self.dataset}", *lines, *([self.url] if self.url else [])))
+        return "\n".join((self._title(), *lines, *([self.url] if self.url else [])))
 
     def _repr_html_(self) -> str:
         header, *rows = self._cells()
         link = f'<p><a href="{html.escape(self.url)}">Phoenix dashboard</a></p>' if self.url else ""
         body = "".join(_html_row(row, "td") for row in rows)
-        caption = f"Run {self.run_id} on {self.dataset}"
-        return f"<table><caption>{html.escape(caption)}</caption>{_html_row(header, 'th')}{body}</table>{link}"
+        return f"<table><caption>{html.escape(self._title())}</caption>{_html_row(header, 'th')}{body}</table>{link}"
+
+    def _title(self) -> str:
+        early = " (stopped early)" if self.stopped else ""
+        return f"Run {self.run_id} on {self.dataset}, {self.planned} questions a model{early}"
 
     def _cells(self) -> list[list[str]]:
         return [[title for title, _ in COLUMNS], *([cell(e) for _, cell in COLUMNS] for e in self.experiments)]

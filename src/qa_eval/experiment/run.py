@@ -116,6 +116,7 @@ async def execute(
         settings=settings,
         experiments=tuple(_experiment(model, entries, recording) for model in settings.models),
         journal=journal.path,
+        planned=len(dataset),
         wall_s=engine.answering_s,
         url=recording.url if recording else None,
         stopped=engine.stopped,
