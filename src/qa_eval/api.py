@@ -93,7 +93,7 @@ def _run_experiment(
     max_errors: float = 0.1,
     similarity: str = "minilm",
     facts: bool = False,
-    replay: Path | None = None,
+    replay: str | Path | None = None,
     observer: Observer | None = None,
     report: Report = lambda line: None,
 ) -> _Prepared:
@@ -201,7 +201,7 @@ def _prompt(prompt: str | Path | None, dataset: Dataset) -> Prompt:
 
 
 def _check(
-    settings: Settings, local: bool, gateway: str | None, phoenix: str | None, record: bool, replay: Path | None
+    settings: Settings, local: bool, gateway: str | None, phoenix: str | None, record: bool, replay: str | Path | None
 ) -> None:
     """Refuse what cannot work, in one sentence, before anything starts."""
     wrong = {
@@ -237,7 +237,7 @@ def _named_servers(gateway: str | None, phoenix: str | None, record: bool) -> Se
     )
 
 
-def _local_servers(dataset: Dataset, replay: Path | None, record: bool, report: Report) -> tuple[Servers, bool]:
+def _local_servers(dataset: Dataset, replay: str | Path | None, record: bool, report: Report) -> tuple[Servers, bool]:
     from qa_eval import stack
 
     running = stack.up(replay=_replay_table(dataset, replay), report=report)
@@ -249,7 +249,7 @@ def _local_servers(dataset: Dataset, replay: Path | None, record: bool, report: 
     return servers, running.started_here
 
 
-def _replay_table(dataset: Dataset, replay: Path | None) -> Path | None:
+def _replay_table(dataset: Dataset, replay: str | Path | None) -> Path | None:
     """Predictions by id as the local endpoint reads them: by context and question."""
     if replay is None:
         return None

@@ -8,14 +8,14 @@ from pathlib import Path
 from qa_eval.errors import InputError
 
 
-def read_predictions(path: Path) -> dict[str, str]:
+def read_predictions(path: str | Path) -> dict[str, str]:
     """Read a predictions file.
 
     Raises:
         InputError: The file is missing, not JSON, or not an object of texts; the first broken entry is named.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The predictions file {path} cannot be read ({error.strerror}): check the path.") from None
     except ValueError as error:
