@@ -118,11 +118,12 @@ def _intervals(experiment: ExperimentResult) -> str:
     parts = []
     for title, score in (("EM", "exact_match"), ("F1", "f1")):
         estimate = experiment.interval(score)
-        if estimate is not None and estimate.low is not None and estimate.high is not None:
-            parts.append(f"{title} {100 * estimate.low:.1f} to {100 * estimate.high:.1f}")
-        elif estimate is not None:
-            parts.append(f"{title}: {estimate.reason}")
-    return f"{', '.join(parts)}, with 95 % confidence" if parts else "nothing is scored"
+        if estimate is None:
+            return "nothing is scored"
+        if estimate.low is None or estimate.high is None:
+            return str(estimate.reason)
+        parts.append(f"{title} {100 * estimate.low:.1f} to {100 * estimate.high:.1f}")
+    return f"{', '.join(parts)}, with 95 % confidence"
 
 
 class _Count:
