@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -40,6 +41,22 @@ def test_what_is_sent(serve: Serve) -> None:
     assert request["disable_fallbacks"] is True
     assert headers["traceparent"] == "00-1-2-01"
     assert headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_a_gateway_that_is_not_litellm_is_asked_in_plain_openai(serve: Serve) -> None:
+    def strict(gateway: FakeGateway, prompt: str) -> Any:
+        if "disable_fallbacks" in gateway.requests[-1]:
+            return error(400, "Unrecognized request argument supplied: disable_fallbacks")
+        return "Paris"
+
+    async def several(url: str) -> list[Reply]:
+        async with GatewayClient(url, KEY) as client:
+            calls = [client.ask("qa", f"Who {i}?", temperature=0.0, max_tokens=8) for i in range(8)]
+            return await asyncio.gather(*calls)
+
+    gateway = serve(strict)
+    assert {(reply.outcome, reply.text) for reply in asyncio.run(several(gateway.url))} == {(Outcome.ANSWERED, "Paris")}
+    assert gateway.requests[-1].keys() == {"model", "messages", "temperature", "max_tokens"}
 
 
 async def _hang() -> web.Response:

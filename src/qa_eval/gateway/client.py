@@ -43,6 +43,8 @@ class GatewayClient:
         self.url = url.rstrip("/").removesuffix("/v1")
         self._key = key
         self._timeout_s = timeout_s
+        # LiteLLM's word for: no model answers in another's name. A gateway that does not know it may refuse it.
+        self._extensions: dict[str, Any] = {"disable_fallbacks": True}
 
     async def __aenter__(self) -> GatewayClient:
         return self
@@ -120,6 +122,9 @@ class GatewayClient:
                 reply = _read(await _complete(request), started_at, time.perf_counter() - start)
             except Exception as error:
                 failure = explain(error)
+                if request["extra_body"] and "disable_fallbacks" in failure.message:
+                    request["extra_body"] = self._extensions = {}
+                    continue
                 if failure.retry and attempt + 1 < TRIES:
                     await asyncio.sleep(_wait(failure, attempt))
                     continue
@@ -150,8 +155,7 @@ class GatewayClient:
             "timeout": self._timeout_s,
             "num_retries": 0,
             "max_retries": 0,
-            # No model answers in another's name.
-            "extra_body": {"disable_fallbacks": True},
+            "extra_body": self._extensions,
             "extra_headers": {"traceparent": traceparent} if traceparent else {},
         }
 
