@@ -244,6 +244,28 @@ def test_a_dead_provider_ends_the_run_with_3_and_says_what_is_kept() -> None:
     assert Path(kept[1]).exists()
 
 
+def test_a_full_disk_under_the_journal_is_one_sentence() -> None:
+    import resource
+
+    gateway = FakeGateway(lambda *_: "Paris")
+    try:
+        done = subprocess.run(
+            [*COMMAND, "run-experiment", "--gateway", gateway.url, "--no-phoenix"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "QA_EVAL_GATEWAY_KEY": KEY},
+            # No file may grow beyond this: the system then refuses the write, as a full disk does.
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000)),
+            check=False,
+        )
+    finally:
+        gateway.close()
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert re.search(r"qa-eval: The journal \S+ cannot be written \(.*\): make room", done.stderr)
+
+
 def test_ctrl_c_says_what_was_kept() -> None:
     async def slow() -> Any:
         import asyncio

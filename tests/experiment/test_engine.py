@@ -13,6 +13,7 @@ import pytest
 from fake_gateway import KEY, FakeGateway, Serve, blocked, error
 
 from qa_eval.data import Dataset, Example
+from qa_eval.experiment import recorder
 from qa_eval.experiment.engine import Silent
 from qa_eval.experiment.plan import Settings
 from qa_eval.experiment.results import RunResult
@@ -143,6 +144,26 @@ def test_phoenix_has_every_run_every_score_and_the_trace(serve: Serve, stack: Ru
         assert {a["name"] for a in run_["annotations"]} == {"exact_match", "f1", "semantic_similarity"}
     scores = [a["score"] for r in runs for a in r["annotations"] if a["name"] == "exact_match"]
     assert sum(scores) / len(scores) == experiment.mean("exact_match") == 29 / 30
+
+
+def test_what_phoenix_does_not_take_is_kept_and_said(
+    serve: Serve, stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "PAUSES_S", (0.1, 0.1))
+    deleted: list[str] = []
+
+    def answer(gateway: FakeGateway, prompt: str) -> str:
+        if not deleted:
+            (found,) = _json(f"{stack.phoenix_url}/v1/datasets?name=deleted")["data"]
+            (experiment,) = _json(f"{stack.phoenix_url}/v1/datasets/{found['id']}/experiments")["data"]
+            httpx.delete(f"{stack.phoenix_url}/v1/experiments/{experiment['id']}", timeout=30).raise_for_status()
+            deleted.append(experiment["id"])
+        return right(gateway, prompt)
+
+    result = run(dataset(6, "deleted"), serve(answer), tmp_path, phoenix=stack.phoenix_url)
+    assert result.unrecorded == 6
+    assert "Phoenix does not take what is recorded" in str(result.unrecorded_reason)
+    assert result.experiments[0].mean("exact_match") == 1.0
 
 
 def test_facts_are_recorded_when_asked_for(serve: Serve, stack: RunningStack, tmp_path: Path) -> None:

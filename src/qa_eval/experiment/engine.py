@@ -80,11 +80,15 @@ class Engine:
             QaEvalError: The journal cannot be written.
         """
         answered, scored = asyncio.Event(), asyncio.Event()
-        async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._answer(answered))
-            stages.create_task(_follow(self.journal.unscored, self._score, answered, scored))
-            if self.recorder is not None:
-                stages.create_task(self._record(scored))
+        try:
+            async with asyncio.TaskGroup() as stages:
+                stages.create_task(self._answer(answered))
+                stages.create_task(_follow(self.journal.unscored, self._score, answered, scored))
+                if self.recorder is not None:
+                    stages.create_task(self._record(scored))
+        except BaseExceptionGroup as group:
+            # Many workers may have met the same full disk: the user reads of it once.
+            raise _first(group) from group
 
     async def _answer(self, answered: asyncio.Event) -> None:
         tasks = iter(self.plan.tasks())
@@ -148,6 +152,13 @@ class Engine:
             await _follow(self.journal.unrecorded, record, scored, asyncio.Event())
         except PhoenixError as error:
             self.unrecorded = str(error)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error in nested groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class _Tally:

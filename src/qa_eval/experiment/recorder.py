@@ -22,7 +22,8 @@ from qa_eval.experiment.plan import Plan
 from qa_eval.metrics.facts import answer_facts
 
 CONNECTIONS = 4
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between the tries of one post."""
 _T = TypeVar("_T")
 
 
@@ -157,9 +158,7 @@ class Recorder:
                     error=failure,
                 )
             )
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code != 409:
-                raise
+        except httpx.HTTPStatusError:  # 409: Phoenix has it already
             return await self._existing_run(experiment.id, self._node_ids[entry.example.id])
         return str(run["id"])
 
@@ -171,13 +170,17 @@ class Recorder:
 
 async def _post(send: Any) -> Any:
     """Send until Phoenix takes it: a lost connection, 429 and 5xx are tried again, other refusals are not."""
-    for pause in (*_PAUSES_S, None):
+    for pause in (*PAUSES_S, None):
         try:
             return await send()
         except httpx.HTTPStatusError as error:
             status = error.response.status_code
-            if status != 429 and status < 500:
+            if status == 409:
                 raise
+            if status != 429 and status < 500:
+                raise PhoenixError(
+                    f"Phoenix refuses what is recorded (HTTP {status}): see its log; the journal keeps it."
+                ) from None
             problem = f"HTTP {status}"
         except httpx.TransportError as error:
             problem = type(error).__name__
