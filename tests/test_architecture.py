@@ -22,7 +22,7 @@ ALLOWED = {
     "blueprint": {"errors"},
     "stack": LEAVES | {"blueprint", "embedding"},
     "api": LEAVES | {"data", "experiment", "gateway", "stack"},
-    "cli": LEAVES | {"", "data", "experiment", "gateway", "metrics", "stack", "blueprint"},
+    "cli": LEAVES | {"", "api", "data", "experiment", "gateway", "metrics", "stack", "blueprint"},
 }
 
 

@@ -15,13 +15,11 @@ from qa_eval.errors import Interrupted, StoppedEarly
 if TYPE_CHECKING:
     from qa_eval.experiment.results import RunResult
 
-DEFAULT_MODEL = "qa"
-
 
 def command(
     dataset: Annotated[str, typer.Option(help="`sample`, `squad`, `squad_v2`, or a file's path.")] = "sample",
     model: Annotated[
-        list[str] | None, typer.Option(help=f"A model group of the gateway; may repeat.  [default: {DEFAULT_MODEL}]")
+        list[str] | None, typer.Option(help="A model group of the gateway; may repeat.  [default: qa]")
     ] = None,
     examples: Annotated[str, typer.Option(metavar="N|all", help="How many questions.")] = "100",
     seed: Annotated[int, typer.Option(help="Which questions: the same seed takes the same ones.")] = 0,
@@ -61,6 +59,7 @@ def command(
     Scores count a question without an answer as 0. The answers are kept in a journal whatever happens.
     """
     from qa_eval import load_dataset, run_experiment
+    from qa_eval.api import DEFAULT_MODELS
     from qa_eval.cli.display import Display
 
     display = Display(quiet=as_json)
@@ -71,7 +70,7 @@ def command(
             )
             result = run_experiment(
                 loaded,
-                models=model or [DEFAULT_MODEL],
+                models=model or DEFAULT_MODELS,
                 local=local,
                 gateway=gateway,
                 phoenix=phoenix,

@@ -9,7 +9,6 @@ from qa_eval.data.examples import SquadVersion
 from qa_eval.embedding import Embedder
 from qa_eval.embedding.modelfile import PACKAGED_NAME
 from qa_eval.experiment.journal import Entry, Scores
-from qa_eval.gateway.reply import Reply
 from qa_eval.metrics import exact_match, f1
 
 Similarity = Callable[[Sequence[str], Sequence[Sequence[str]]], Sequence[float]]
@@ -69,7 +68,7 @@ def score_squad(entry: Entry, version: SquadVersion) -> tuple[float, float]:
     """Exact Match and F1 of one answer, 0 where there is none."""
     if not entry.reply.outcome.is_answer:
         return 0.0, 0.0
-    text, references = prediction(entry.reply), entry.example.references
+    text, references = entry.reply.text, entry.example.references
     return exact_match(text, references, version), f1(text, references, version)
 
 
@@ -79,7 +78,7 @@ def score(entries: Sequence[Entry], version: SquadVersion, similarity: Similarit
     # An unanswerable question has no references; the official v2.0 script compares with the empty answer.
     similar = iter(
         similarity(
-            [prediction(entry.reply) for entry in answered],
+            [entry.reply.text for entry in answered],
             [entry.example.references or ("",) for entry in answered],
         )
         if answered
@@ -89,8 +88,3 @@ def score(entries: Sequence[Entry], version: SquadVersion, similarity: Similarit
         Scores(*score_squad(entry, version), next(similar)) if entry.reply.outcome.is_answer else _FAILED
         for entry in entries
     ]
-
-
-def prediction(reply: Reply) -> str:
-    """The text that is scored."""
-    return reply.text

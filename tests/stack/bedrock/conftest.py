@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
-from botocore.config import Config
+from aws import connect
 
 import qa_eval.stack
 from qa_eval.stack import environments
@@ -107,18 +106,6 @@ def bedrock(start_bedrock: Start, model: Running) -> Iterator[Running]:
     """The local Bedrock in front of the real model, for all tests."""
     with start_bedrock(model.url) as running:
         yield running
-
-
-def connect(url: str) -> Any:
-    """A boto3 client that tries once, with keys that nobody knows."""
-    return boto3.client(
-        "bedrock-runtime",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="nobody",
-        aws_secret_access_key="nothing",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
 
 
 @pytest.fixture(scope="session")

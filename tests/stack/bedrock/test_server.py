@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
+from aws import connect
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,20 +26,9 @@ TITAN = "amazon.titan-embed-text-v2:0"
 PROMPT = "Answer shortly.\n\nContext: Ada Lovelace was born in London in 1815.\n\nQuestion: {}\n\nAnswer:"
 
 
-def client(url: str) -> Any:
-    return boto3.client(
-        "bedrock-runtime",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-
-
 @pytest.fixture(scope="module")
 def bedrock(stack: RunningStack) -> Any:
-    return client(stack.bedrock_url)
+    return connect(stack.bedrock_url)
 
 
 def say(text: str, role: str = "user") -> dict[str, Any]:
@@ -258,50 +241,24 @@ def test_a_replay_knows_only_its_own_questions(tmp_path: Path) -> None:
     assert replay.answer("About C one. I ask: Who is it? Tell me.") == "Ada"
 
 
-def test_replays_need_no_model_and_answer_empty_where_they_know_nothing(tmp_path: Path) -> None:
+def test_replays_need_no_model_and_answer_empty_where_they_know_nothing(start_bedrock: Any, tmp_path: Path) -> None:
     table = tmp_path / "table.jsonl"
     write_replay(table, [ReplayEntry("Ada Lovelace was born in London in 1815.", "Where?", "here")])
-    with _own_server("--model-url", "http://127.0.0.1:9", "--replay", str(table)) as url:
+    with start_bedrock("http://127.0.0.1:9", "--replay", str(table)) as running:
         answers = [
-            client(url).converse(modelId=HAIKU, messages=[say(PROMPT.format(question))])["output"]["message"]["content"]
+            connect(running.url).converse(modelId=HAIKU, messages=[say(PROMPT.format(question))])["output"]["message"][
+                "content"
+            ]
             for question in ("Where?", "When?")
         ]
     assert answers == [[{"text": "here"}], [{"text": ""}]]
 
 
-def test_a_model_that_is_gone_is_a_503() -> None:
-    with _own_server("--model-url", "http://127.0.0.1:9") as url, pytest.raises(ClientError) as caught:
-        client(url).converse(modelId=HAIKU, messages=[say("x")])
+def test_a_model_that_is_gone_is_a_503(start_bedrock: Any) -> None:
+    with start_bedrock("http://127.0.0.1:9") as running, pytest.raises(ClientError) as caught:
+        connect(running.url).converse(modelId=HAIKU, messages=[say("x")])
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
     assert caught.value.response["Error"]["Code"] == "ServiceUnavailableException"
-
-
-class _own_server:
-    """A local Bedrock of the test's own."""
-
-    def __init__(self, *arguments: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "qa_eval.stack.bedrock", "--port", str(self.port), *arguments],
-            stderr=subprocess.DEVNULL,
-        )
-
-    def __enter__(self) -> str:
-        url = f"http://127.0.0.1:{self.port}"
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return url
-        raise AssertionError("the local Bedrock does not come up")
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        assert self.process.wait(10) in (0, -15)
 
 
 def test_a_question_is_put_as_the_last_of_a_series() -> None:

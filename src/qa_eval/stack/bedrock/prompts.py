@@ -6,8 +6,7 @@ what the client sends stays the same. It is known by its end, `Context: …`, `Q
 an empty line, as the client's default prompt has it. Everything else is a conversation and goes through the model's
 own chat template.
 
-On 100 questions of SQuAD's development set this form has EM 21 and F1 29.9; as a chat with the same examples EM 6,
-without examples EM 1.
+With this form the model has EM 27 and F1 35 on the 100 questions of `squad-qa-evaluation`, through the whole stack.
 """
 
 from __future__ import annotations
