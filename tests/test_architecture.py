@@ -21,7 +21,7 @@ ALLOWED = {
     "experiment": LEAVES | {"data", "metrics", "gateway", "embedding"},
     "blueprint": {"errors"},
     "stack": LEAVES | {"blueprint", "embedding"},
-    "api": LEAVES | {"data", "experiment", "gateway", "stack"},
+    "api": LEAVES | {"data", "experiment", "gateway", "stack", "blueprint"},
     "cli": LEAVES | {"", "api", "data", "experiment", "gateway", "metrics", "stack", "blueprint"},
 }
 

@@ -18,36 +18,61 @@ from typing import TYPE_CHECKING, Any
 from qa_eval._version import __version__
 
 if TYPE_CHECKING:
-    from qa_eval.api import async_load_dataset, async_run_experiment, run_experiment
+    from qa_eval.api import (
+        async_load_dataset,
+        async_resume,
+        async_run_experiment,
+        estimate_experiment,
+        list_runs,
+        open_run,
+        resume,
+        run_experiment,
+    )
     from qa_eval.data import Dataset, Example, load_dataset
     from qa_eval.errors import QaEvalError
+    from qa_eval.experiment.estimate import CostEstimate
     from qa_eval.experiment.results import ExperimentResult, RunResult
+    from qa_eval.experiment.runs import RunSummary
     from qa_eval.gateway.reply import Outcome
 
 _HOMES = {
+    "CostEstimate": "qa_eval.experiment.estimate",
     "Dataset": "qa_eval.data.examples",
     "Example": "qa_eval.data.examples",
     "ExperimentResult": "qa_eval.experiment.results",
     "Outcome": "qa_eval.gateway.reply",
     "QaEvalError": "qa_eval.errors",
     "RunResult": "qa_eval.experiment.results",
+    "RunSummary": "qa_eval.experiment.runs",
     "async_load_dataset": "qa_eval.api",
+    "async_resume": "qa_eval.api",
     "async_run_experiment": "qa_eval.api",
+    "estimate_experiment": "qa_eval.api",
+    "list_runs": "qa_eval.api",
     "load_dataset": "qa_eval.data.load",
+    "open_run": "qa_eval.api",
+    "resume": "qa_eval.api",
     "run_experiment": "qa_eval.api",
 }
 
 __all__ = [
+    "CostEstimate",
     "Dataset",
     "Example",
     "ExperimentResult",
     "Outcome",
     "QaEvalError",
     "RunResult",
+    "RunSummary",
     "__version__",
     "async_load_dataset",
+    "async_resume",
     "async_run_experiment",
+    "estimate_experiment",
+    "list_runs",
     "load_dataset",
+    "open_run",
+    "resume",
     "run_experiment",
 ]
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -20,10 +20,15 @@ from qa_eval.data.load import DEFAULT_EXAMPLES, DEFAULT_SEED, SAMPLE, load_datas
 from qa_eval.data.predictions import read_predictions
 from qa_eval.data.subset import StratifyBy
 from qa_eval.errors import InputError
-from qa_eval.experiment.engine import Observer
+from qa_eval.experiment.estimate import CostEstimate, estimate
+from qa_eval.experiment.journal import Ledger
+from qa_eval.experiment.observer import Observer, Report
 from qa_eval.experiment.plan import Settings
 from qa_eval.experiment.results import RunResult
-from qa_eval.experiment.run import Report, Servers, execute
+from qa_eval.experiment.run import Servers, execute, go_on
+from qa_eval.experiment.runs import RunSummary, find_run
+from qa_eval.experiment.runs import list_runs as _list_runs
+from qa_eval.experiment.runs import open_run as _open_run
 from qa_eval.experiment.scoring import EMBEDDERS
 from qa_eval.gateway.prompt import Prompt, default_prompt, read_prompt
 from qa_eval.paths import data_dir
@@ -52,22 +57,9 @@ async def async_load_dataset(
 class _Prepared:
     """A run that only has to be executed: everything checked, the local stack up where it is used."""
 
-    dataset: Dataset
-    settings: Settings
-    servers: Servers
-    observer: Observer | None
+    execute: Callable[[], Coroutine[Any, Any, RunResult]]
     report: Report
     started_stack: bool
-
-    async def execute(self) -> RunResult:
-        return await execute(
-            self.dataset,
-            self.settings,
-            self.servers,
-            runs_folder=data_dir() / "runs",
-            observer=self.observer,
-            report=self.report,
-        )
 
     def abandon(self) -> None:
         """After an interruption: stop what was started for this run alone."""
@@ -89,10 +81,14 @@ def _run_experiment(
     prompt: str | Path | None = None,
     temperature: float = 0.0,
     max_tokens: int = 32,
-    concurrency: int = 8,
+    repeat: int = 1,
+    concurrency: int | None = None,
     max_errors: float = 0.1,
+    max_cost: float | None = None,
+    max_time_s: float | None = None,
     similarity: str = "minilm",
     facts: bool = False,
+    trace_content: bool = True,
     replay: str | Path | None = None,
     observer: Observer | None = None,
     report: Report = lambda line: None,
@@ -109,10 +105,14 @@ def _run_experiment(
         prompt: The prompt, or a file with it as a `Path`; it holds `{question}` and, usually, `{context}`.
         temperature: 0 for the most likely answer.
         max_tokens: The longest answer, in tokens.
-        concurrency: How many questions are under way at once.
+        repeat: How many times each question is asked of each model.
+        concurrency: How many questions are under way at once; None adapts to what the gateway bears.
         max_errors: The share of questions, 0 to 1, that may fail before the run stops.
+        max_cost: US dollars, as the gateway counts them, after which no more is asked.
+        max_time_s: Seconds after which no more is asked; what is under way is awaited.
         similarity: Which embedder scores it: `minilm`, `gateway` (its `titan-embed`) or `sentence-transformers`.
         facts: Record what explains a score in Phoenix too: answer contained, length, refusal, question type.
+        trace_content: Whether the questions' own spans in Phoenix hold question and answer.
         replay: With `local`, a file of predictions, `{id: text}`, that answers in the model's place.
         observer: Who is told how the run goes.
         report: Called with one line for each thing that takes time before the first question.
@@ -129,23 +129,137 @@ def _run_experiment(
         prompt=_prompt(prompt, loaded).template,
         temperature=temperature,
         max_tokens=max_tokens,
+        repeat=repeat,
         concurrency=concurrency,
         max_errors=max_errors,
+        max_cost=max_cost,
+        max_time_s=max_time_s,
         similarity=similarity,
         facts=facts,
+        trace_content=trace_content,
     )
-    _check(settings, local, gateway, phoenix, record, replay)
+    _check_settings(settings)
+    _check_servers(local, gateway, phoenix, record, replay)
     if local:
-        servers, started = _local_servers(loaded, replay, record, report)
+        servers, started = _local_servers(_replay_table(loaded, replay), record, report)
     else:
         servers, started = _named_servers(gateway, phoenix, record), False
-    return _Prepared(loaded, settings, servers, observer, report, started)
+    place = {"local": local, "replay": str(Path(replay).absolute()) if replay else None, "phoenix_url": phoenix}
+
+    async def run() -> RunResult:
+        return await execute(
+            loaded, settings, servers, runs_folder=_runs(), facts={"place": place}, observer=observer, report=report
+        )
+
+    return _Prepared(run, report, started)
+
+
+def _resume(
+    run: str,
+    *,
+    retry_failed: bool = False,
+    gateway: str | None = None,
+    phoenix: str | None = None,
+    concurrency: int | None = None,
+    max_errors: float | None = None,
+    max_cost: float | None = None,
+    max_time_s: float | None = None,
+    observer: Observer | None = None,
+    report: Report = lambda line: None,
+) -> _Prepared:
+    """Go on with a run: ask what was never answered, record what Phoenix lacks. Nothing is asked or paid twice.
+
+    Args:
+        run: The run's id, the beginning of it, `latest`, or a journal's path.
+        retry_failed: Ask again what ended in an error.
+        gateway: The gateway's address, where it has changed.
+        phoenix: Phoenix's address, where it has changed.
+        concurrency: How many questions are under way at once; None adapts.
+        max_errors: The share of questions that may fail from now on; the run's own without it.
+        max_cost: US dollars for the whole run, what is spent already included.
+        max_time_s: Seconds from now.
+        observer: Who is told how the run goes.
+        report: Called with one line for each thing that takes time.
+
+    Returns:
+        `RunResult`: the whole run, with the answers from before.
+
+    Raises:
+        QaEvalError: There is no such run, another process is at work on it, or a server is not there.
+    """
+    path = find_run(_runs(), run)
+    ledger = Ledger.open(path)
+    facts, plan = ledger.facts(), ledger.plan()
+    ledger.close()
+    changes: dict[str, Any] = {"concurrency": concurrency, "max_cost": max_cost, "max_time_s": max_time_s}
+    changes |= {} if max_errors is None else {"max_errors": max_errors}
+    _check_settings(replace(plan.settings, similarity=facts["similarity"], **changes))
+    place = facts["place"]
+    if place["local"] and not gateway:
+        servers, started = _local_servers(_replay_table(plan.dataset, place["replay"]), facts["recorded"], report)
+    else:
+        phoenix = phoenix or place["phoenix_url"]
+        servers, started = _named_servers(gateway or plan.settings.gateway, phoenix, facts["recorded"]), False
+
+    async def run_on() -> RunResult:
+        return await go_on(path, servers, retry_failed=retry_failed, changes=changes, observer=observer, report=report)
+
+    return _Prepared(run_on, report, started)
+
+
+def list_runs() -> list[RunSummary]:
+    """The runs whose journals are on this machine, newest first."""
+    return list(_list_runs(_runs()))
+
+
+def open_run(run: str = "latest") -> RunResult:
+    """A run as a result, with every answer; it may still be under way.
+
+    Args:
+        run: The run's id, the beginning of it, `latest`, or a journal's path.
+
+    Raises:
+        InputError: There is no such run, or its journal cannot be read.
+    """
+    return _open_run(_runs(), run)
+
+
+def estimate_experiment(
+    dataset: Dataset | str | Path = SAMPLE,
+    *,
+    models: Sequence[str] = DEFAULT_MODELS,
+    prompt: str | Path | None = None,
+    max_tokens: int = 32,
+    repeat: int = 1,
+) -> CostEstimate:
+    """What `run_experiment` would take, by LiteLLM's price map; nothing is sent.
+
+    Args:
+        dataset: As for `run_experiment`.
+        models: Model groups of the blueprint, or rows of LiteLLM's price map.
+        prompt: As for `run_experiment`.
+        max_tokens: The longest answer, in tokens.
+        repeat: How many times each question would be asked of each model.
+
+    Raises:
+        QaEvalError: The dataset or the prompt cannot be read.
+    """
+    from qa_eval.blueprint.gateway import read_config
+
+    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    settings = Settings(tuple(dict.fromkeys(models)), _prompt(prompt, loaded).template, 0.0, max_tokens, repeat)
+    _check_settings(settings)
+    return estimate(loaded, settings, read_config().price_rows())
+
+
+def _runs() -> Path:
+    return data_dir() / "runs"
 
 
 def _plain(prepare: Callable[_P, _Prepared]) -> Callable[_P, RunResult]:
     """The function that waits; it works inside a running event loop too (Jupyter)."""
 
-    def run_experiment(*args: _P.args, **kwargs: _P.kwargs) -> RunResult:
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> RunResult:
         prepared = prepare(*args, **kwargs)
         try:
             return wait_for(prepared.execute)
@@ -153,13 +267,13 @@ def _plain(prepare: Callable[_P, _Prepared]) -> Callable[_P, RunResult]:
             prepared.abandon()
             raise
 
-    return _dressed(run_experiment, prepare, RunResult)
+    return _dressed(run, prepare, RunResult, prepare.__name__.removeprefix("_"))
 
 
 def _twin(prepare: Callable[_P, _Prepared]) -> Callable[_P, Coroutine[Any, Any, RunResult]]:
     """The function to await."""
 
-    async def async_run_experiment(*args: _P.args, **kwargs: _P.kwargs) -> RunResult:
+    async def run(*args: _P.args, **kwargs: _P.kwargs) -> RunResult:
         prepared = await asyncio.to_thread(prepare, *args, **kwargs)
         try:
             return await prepared.execute()
@@ -167,19 +281,21 @@ def _twin(prepare: Callable[_P, _Prepared]) -> Callable[_P, Coroutine[Any, Any, 
             prepared.abandon()
             raise
 
-    return _dressed(async_run_experiment, prepare, Coroutine[Any, Any, RunResult])
+    return _dressed(run, prepare, Coroutine[Any, Any, RunResult], f"async{prepare.__name__}")
 
 
-def _dressed(function: _F, model: Callable[..., Any], returns: Any) -> _F:
-    """Give a function the arguments and documentation of another, and keep its own name."""
-    function.__doc__ = model.__doc__
-    function.__module__, function.__qualname__ = model.__module__, function.__name__
+def _dressed(function: _F, model: Callable[..., Any], returns: Any, name: str) -> _F:
+    """Give a function the arguments and documentation of another, and a name of its own."""
+    function.__doc__, function.__module__ = model.__doc__, model.__module__
+    function.__name__ = function.__qualname__ = name
     vars(function)["__signature__"] = signature(model).replace(return_annotation=returns)
     return function
 
 
 run_experiment = _plain(_run_experiment)
 async_run_experiment = _twin(_run_experiment)
+resume = _plain(_resume)
+async_resume = _twin(_resume)
 
 
 def wait_for(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
@@ -200,28 +316,48 @@ def _prompt(prompt: str | Path | None, dataset: Dataset) -> Prompt:
     return default_prompt(dataset.version) if prompt is None else Prompt(prompt)
 
 
-def _check(
-    settings: Settings, local: bool, gateway: str | None, phoenix: str | None, record: bool, replay: str | Path | None
-) -> None:
+def _check_settings(settings: Settings) -> None:
     """Refuse what cannot work, in one sentence, before anything starts."""
-    wrong = {
-        "Give at least one model with --model.": not settings.models,
-        f"--temperature {settings.temperature:g} is out of range: give 0 to 2.": not 0 <= settings.temperature <= 2,
-        f"--max-tokens {settings.max_tokens} leaves no room for an answer: give at least 1.": settings.max_tokens < 1,
-        f"--concurrency {settings.concurrency} asks nothing: give at least 1.": settings.concurrency < 1,
-        f"--max-errors {settings.max_errors:g} is no share: give 0 to 1.": not 0 <= settings.max_errors <= 1,
-        f"--similarity {settings.similarity} is unknown: give {', '.join(EMBEDDERS)}.": settings.similarity
-        not in EMBEDDERS,
-        "The prompt does not hold {question}: say where the question goes.": "{question}" not in settings.prompt,
-        "--local starts its own gateway and Phoenix: leave out --gateway and --phoenix, or leave out --local.": local
-        and bool(gateway or phoenix),
-        "There is no gateway to ask: give --local to start one here, or --gateway URL for one that runs, "
-        "your own or that of a deployed stack.": not local and not gateway,
-        "There is no Phoenix to record in: give --phoenix URL, or --no-phoenix to record nothing.": not local
-        and record
-        and not phoenix,
-        "--replay answers in the local model's place: give --local with it.": replay is not None and not local,
-    }
+    _refuse(
+        {
+            "Give at least one model with --model.": not settings.models,
+            f"--temperature {settings.temperature:g} is out of range: give 0 to 2.": not 0 <= settings.temperature <= 2,
+            f"--max-tokens {settings.max_tokens} leaves no room for an answer: give at least 1.": settings.max_tokens
+            < 1,
+            f"--repeat {settings.repeat} asks nothing: give at least 1.": settings.repeat < 1,
+            f"--concurrency {settings.concurrency} asks nothing: give at least 1, or `auto`.": settings.concurrency
+            is not None
+            and settings.concurrency < 1,
+            f"--max-errors {settings.max_errors:g} is no share: give 0 to 1.": not 0 <= settings.max_errors <= 1,
+            "--max-cost leaves nothing to spend: give US dollars above 0.": settings.max_cost is not None
+            and not settings.max_cost > 0,
+            "--max-time leaves no time: give seconds above 0.": settings.max_time_s is not None
+            and not settings.max_time_s > 0,
+            f"--similarity {settings.similarity} is unknown: give {', '.join(EMBEDDERS)}.": settings.similarity
+            not in EMBEDDERS,
+            "The prompt does not hold {question}: say where the question goes.": "{question}" not in settings.prompt,
+        }
+    )
+
+
+def _check_servers(
+    local: bool, gateway: str | None, phoenix: str | None, record: bool, replay: str | Path | None
+) -> None:
+    _refuse(
+        {
+            "--local starts its own gateway and Phoenix: leave out --gateway and --phoenix, or leave out "
+            "--local.": local and bool(gateway or phoenix),
+            "There is no gateway to ask: give --local to start one here, or --gateway URL for one that runs, "
+            "your own or that of a deployed stack.": not local and not gateway,
+            "There is no Phoenix to record in: give --phoenix URL, or --no-phoenix to record nothing.": not local
+            and record
+            and not phoenix,
+            "--replay answers in the local model's place: give --local with it.": replay is not None and not local,
+        }
+    )
+
+
+def _refuse(wrong: dict[str, bool]) -> None:
     for sentence, holds in wrong.items():
         if holds:
             raise InputError(sentence)
@@ -237,10 +373,10 @@ def _named_servers(gateway: str | None, phoenix: str | None, record: bool) -> Se
     )
 
 
-def _local_servers(dataset: Dataset, replay: str | Path | None, record: bool, report: Report) -> tuple[Servers, bool]:
+def _local_servers(replay: Path | None, record: bool, report: Report) -> tuple[Servers, bool]:
     from qa_eval import stack
 
-    running = stack.up(replay=_replay_table(dataset, replay), report=report)
+    running = stack.up(replay=replay, report=report)
     servers = Servers(
         gateway_url=running.gateway_url,
         gateway_key=running.gateway_key,

@@ -8,6 +8,7 @@ the error's exit code.
      │   └─ DatasetError         2  a dataset is missing, broken or empty
      ├─ GatewayError             2  the gateway is not there or refuses us
      ├─ PhoenixError             2  Phoenix is not there or refuses us
+     │   └─ PhoenixAway          2  Phoenix does not answer now; what it lacks can be recorded later
      ├─ StackError               2  the local stack cannot be built, started or stopped
      ├─ StoppedEarly             3  a limit ended the run; what was received is kept
      └─ Interrupted            130  Ctrl-C; what was received is kept
@@ -36,6 +37,10 @@ class GatewayError(QaEvalError):
 
 class PhoenixError(QaEvalError):
     """Phoenix cannot be reached or refuses what was sent."""
+
+
+class PhoenixAway(PhoenixError):
+    """Phoenix does not answer, or only with server errors: trying again later may help."""
 
 
 class StackError(QaEvalError):

@@ -13,8 +13,8 @@ import pytest
 from fake_gateway import KEY, FakeGateway, Serve, blocked, error
 
 from qa_eval.data import Dataset, Example
-from qa_eval.experiment import recorder
-from qa_eval.experiment.engine import Silent
+from qa_eval.data import phoenix as phoenix_server
+from qa_eval.experiment.observer import Silent
 from qa_eval.experiment.plan import Settings
 from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.run import Servers, execute
@@ -113,8 +113,6 @@ class Stop(Silent):
             signal.raise_signal(signal.SIGINT)
 
 
-# The LiteLLM SDK builds its coroutine in a thread; a cancellation in between drops it unawaited.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
 def test_an_interrupted_run_keeps_every_answer_that_was_counted(serve: Serve, tmp_path: Path) -> None:
     gateway = serve(right)
     settings = Settings(models=("qa",), prompt="{context} {question}\n\nAnswer:")
@@ -149,7 +147,7 @@ def test_phoenix_has_every_run_every_score_and_the_trace(serve: Serve, stack: Ru
 def test_what_phoenix_does_not_take_is_kept_and_said(
     serve: Serve, stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "PAUSES_S", (0.1, 0.1))
+    monkeypatch.setattr(phoenix_server, "PAUSES_S", (0.1, 0.1))
     deleted: list[str] = []
 
     def answer(gateway: FakeGateway, prompt: str) -> str:

@@ -11,17 +11,29 @@ from aiohttp import web
 from fake_gateway import KEY, Answer, FakeGateway, Serve, blocked, completion, error
 
 from qa_eval.errors import GatewayError
-from qa_eval.gateway.client import TRIES, GatewayClient
-from qa_eval.gateway.reply import Outcome, Reply
+from qa_eval.gateway.client import GatewayClient
+from qa_eval.gateway.reply import Attempt, Outcome, Reply
 
 
-def ask(gateway: FakeGateway, timeout_s: float = 20.0) -> Reply:
+def attempt(gateway: FakeGateway, timeout_s: float = 20.0) -> Attempt:
     return asyncio.run(ask_url(gateway.url, timeout_s))
 
 
-async def ask_url(url: str, timeout_s: float = 20.0) -> Reply:
+def ask(gateway: FakeGateway, timeout_s: float = 20.0) -> Reply:
+    return attempt(gateway, timeout_s).reply
+
+
+async def ask_url(url: str, timeout_s: float = 20.0) -> Attempt:
     async with GatewayClient(url, KEY, timeout_s=timeout_s) as client:
-        return await client.ask("qa", "Who?", temperature=0.0, max_tokens=8, traceparent="00-1-2-01", trace_id="1")
+        return await client.ask("qa", "Who?", temperature=0.0, max_tokens=8, traceparent="00-1-2-01")
+
+
+def check(url: str, key: str | None, *models: str) -> None:
+    async def checked() -> None:
+        async with GatewayClient(url, key) as client:
+            await client.check(models)
+
+    asyncio.run(checked())
 
 
 def test_an_answer_comes_with_usage_cost_and_deployment(serve: Serve) -> None:
@@ -29,7 +41,7 @@ def test_an_answer_comes_with_usage_cost_and_deployment(serve: Serve) -> None:
     reply = ask(gateway)
     assert (reply.outcome, reply.text) == (Outcome.ANSWERED, "Paris")
     assert (reply.prompt_tokens, reply.completion_tokens, reply.cost_usd) == (40, 2, 0.0005)
-    assert (reply.deployment, reply.trace_id) == ("deployment-1", "1")
+    assert reply.deployment == "deployment-1"
     assert 0 < reply.latency_s < 20
 
 
@@ -39,6 +51,7 @@ def test_what_is_sent(serve: Serve) -> None:
     (request,), (headers,) = gateway.requests, gateway.headers
     assert (request["model"], request["temperature"], request["max_tokens"]) == ("qa", 0, 8)
     assert request["disable_fallbacks"] is True
+    assert request["cache"] == {"no-cache": True, "no-store": True}
     assert headers["traceparent"] == "00-1-2-01"
     assert headers["Authorization"] == f"Bearer {KEY}"
 
@@ -49,13 +62,16 @@ def test_a_gateway_that_is_not_litellm_is_asked_in_plain_openai(serve: Serve) ->
             return error(400, "Unrecognized request argument supplied: disable_fallbacks")
         return "Paris"
 
-    async def several(url: str) -> list[Reply]:
+    async def several(url: str) -> list[Attempt]:
         async with GatewayClient(url, KEY) as client:
             calls = [client.ask("qa", f"Who {i}?", temperature=0.0, max_tokens=8) for i in range(8)]
-            return await asyncio.gather(*calls)
+            refused = await asyncio.gather(*calls)
+            assert all(each.retry for each in refused)
+            return [await client.ask("qa", "Who?", temperature=0.0, max_tokens=8)]
 
     gateway = serve(strict)
-    assert {(reply.outcome, reply.text) for reply in asyncio.run(several(gateway.url))} == {(Outcome.ANSWERED, "Paris")}
+    (last,) = asyncio.run(several(gateway.url))
+    assert (last.reply.outcome, last.reply.text) == (Outcome.ANSWERED, "Paris")
     assert gateway.requests[-1].keys() == {"model", "messages", "temperature", "max_tokens"}
 
 
@@ -76,6 +92,10 @@ async def _hang() -> web.Response:
         (lambda *_: completion(None), Outcome.EMPTY, "empty"),
         (lambda *_: web.json_response({"choices": [], "usage": {}}), Outcome.INVALID_RESPONSE, ""),
         (lambda *_: web.Response(text="<html>hello", content_type="application/json"), Outcome.INVALID_RESPONSE, ""),
+        (lambda *_: web.json_response([1, 2]), Outcome.INVALID_RESPONSE, ""),
+        (lambda *_: web.json_response({"choices": [{}]}), Outcome.INVALID_RESPONSE, ""),
+        (lambda *_: web.json_response({"choices": {"a": 1}}), Outcome.INVALID_RESPONSE, ""),
+        (lambda *_: error(504, "too late"), Outcome.TIMEOUT, "too late"),
     ],
 )
 def test_every_failure_has_a_name_and_is_asked_once(
@@ -96,34 +116,51 @@ def test_a_gateway_that_hangs_is_a_timeout(serve: Serve) -> None:
     assert gateway.asked.total() == 1
 
 
-def test_429_is_tried_again_when_the_gateway_says(serve: Serve) -> None:
-    gateway = serve(lambda g, _: error(429, "slow down", **{"retry-after": "0.1"}) if g.asked.total() < 3 else "Paris")
-    assert ask(gateway).text == "Paris"
-    assert gateway.asked.total() == 3
+def test_429_says_when_to_ask_again(serve: Serve) -> None:
+    found = attempt(serve(lambda *_: error(429, "slow down", **{"retry-after": "1.5"})))
+    assert (found.reply.outcome, found.retry, found.retry_after_s) == (Outcome.RATE_LIMITED, True, 1.5)
+    for strange in ("soon", "-1", "inf", "nan"):
+        found = attempt(serve(lambda *_, strange=strange: error(429, "slow down", **{"retry-after": strange})))
+        assert (found.retry, found.retry_after_s) == (True, None)
 
 
-def test_429_for_ever_is_rate_limited_after_bounded_tries(serve: Serve) -> None:
-    gateway = serve(lambda *_: error(429, "slow down", **{"retry-after": "0.05"}))
-    assert ask(gateway).outcome is Outcome.RATE_LIMITED
-    assert gateway.asked.total() == TRIES
+def test_a_load_balancer_without_its_gateway_is_asked_again(serve: Serve) -> None:
+    page = "<html><title>503 Service Temporarily Unavailable</title></html>"
+    found = attempt(serve(lambda *_: web.Response(status=503, text=page, content_type="text/html")))
+    assert (found.reply.outcome, found.retry) == (Outcome.GATEWAY_ERROR, True)
+    assert not attempt(serve(lambda *_: error(503, "busy"))).retry
 
 
-def test_a_gateway_that_is_gone_is_a_gateway_error() -> None:
-    reply = asyncio.run(ask_url(f"http://127.0.0.1:{_free_port()}"))
-    assert reply.outcome is Outcome.GATEWAY_ERROR
+def test_a_cut_connection_is_asked_again(serve: Serve) -> None:
+    found = attempt(serve(lambda *_: _cut()))
+    assert (found.reply.outcome, found.retry, found.unreachable) == (Outcome.GATEWAY_ERROR, True, False)
+
+
+async def _cut() -> web.Response:
+    class Cut(web.Response):
+        async def prepare(self, request: web.BaseRequest) -> None:  # type: ignore[override]
+            assert request.transport is not None
+            request.transport.close()
+
+    return Cut()
+
+
+def test_a_gateway_that_is_gone_is_unreachable() -> None:
+    found = asyncio.run(ask_url(f"http://127.0.0.1:{_free_port()}"))
+    assert (found.reply.outcome, found.retry, found.unreachable) == (Outcome.GATEWAY_ERROR, True, True)
 
 
 def test_check_names_what_is_wrong(serve: Serve) -> None:
     gateway = serve(lambda *_: "x")
-    asyncio.run(GatewayClient(f"{gateway.url}/v1/", KEY).check(["qa"]))
+    check(f"{gateway.url}/v1/", KEY, "qa")
     with pytest.raises(GatewayError, match="knows no model 'gpt': choose --model from other, qa"):
-        asyncio.run(GatewayClient(gateway.url, KEY).check(["qa", "gpt"]))
+        check(gateway.url, KEY, "qa", "gpt")
     with pytest.raises(GatewayError, match="refuses the key: set QA_EVAL_GATEWAY_KEY"):
-        asyncio.run(GatewayClient(gateway.url, "wrong").check(["qa"]))
+        check(gateway.url, "wrong", "qa")
     with pytest.raises(GatewayError, match="No gateway answers"):
-        asyncio.run(GatewayClient(f"http://127.0.0.1:{_free_port()}", None).check(["qa"]))
+        check(f"http://127.0.0.1:{_free_port()}", None, "qa")
     with pytest.raises(GatewayError, match="no list of models"):
-        asyncio.run(GatewayClient(f"{gateway.url}/elsewhere", KEY).check(["qa"]))
+        check(f"{gateway.url}/elsewhere", KEY, "qa")
 
 
 def _free_port() -> int:

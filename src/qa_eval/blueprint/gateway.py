@@ -119,6 +119,14 @@ class LiteLLMConfig(_Strict):
         values = _strings(self.model_dump())
         return tuple(sorted({value.removeprefix("os.environ/") for value in values if value.startswith("os.environ/")}))
 
+    def price_rows(self) -> dict[str, tuple[str, ...]]:
+        """The rows of LiteLLM's price map that each model group, or alias of one, may answer with."""
+        groups: dict[str, tuple[str, ...]] = {}
+        for deployment in self.model_list:
+            rows = groups.get(deployment.model_name, ())
+            groups[deployment.model_name] = (*rows, deployment.model_info.base_model)
+        return groups | {alias: groups[group] for alias, group in self.router_settings.model_group_alias.items()}
+
 
 def config_path() -> Path:
     """Where the blueprint's `config.yaml` is; LiteLLM and CDK read this very file."""

@@ -9,6 +9,8 @@ from qa_eval.errors import InputError
 if TYPE_CHECKING:
     from qa_eval.data.subset import StratifyBy
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
 
 def count(examples: str) -> int | None:
     """`--examples`: a number, or None for `all`."""
@@ -22,3 +24,23 @@ def count(examples: str) -> int | None:
 def stratify(by: str) -> StratifyBy:
     """`--stratify-by`; `load_dataset` refuses what is none of its values."""
     return cast("StratifyBy", by)
+
+
+def concurrency(value: str) -> int | None:
+    """`--concurrency`: a number, or None for `auto`."""
+    if value == "auto":
+        return None
+    if not value.isdecimal():
+        raise InputError(f"--concurrency {value} is no number: give how many questions at once, or `auto`.")
+    return int(value)
+
+
+def seconds(value: str | None) -> float | None:
+    """`--max-time`: seconds, or a number with `s`, `m` or `h`."""
+    if value is None:
+        return None
+    number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "s")
+    try:
+        return float(number) * _UNITS[unit]
+    except ValueError:
+        raise InputError(f"--max-time {value} is no time: give seconds, or for example 10m.") from None

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from qa_eval.cli.options import count, stratify
-from qa_eval.errors import Interrupted, StoppedEarly
-
-if TYPE_CHECKING:
-    from qa_eval.experiment.results import RunResult
+from qa_eval.cli.options import concurrency as at_once
+from qa_eval.cli.options import count, seconds, stratify
 
 
 def command(
@@ -40,37 +36,54 @@ def command(
     ] = None,
     temperature: Annotated[float, typer.Option(help="0 for the most likely answer.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(help="The longest answer, in tokens.")] = 32,
-    concurrency: Annotated[int, typer.Option(help="How many questions are under way at once.")] = 8,
+    repeat: Annotated[int, typer.Option(metavar="K", help="Ask each question K times.")] = 1,
+    concurrency: Annotated[
+        str, typer.Option(metavar="N|auto", help="How many questions are under way at once.")
+    ] = "auto",
     max_errors: Annotated[float, typer.Option(metavar="SHARE", help="Stop when more than this share fails.")] = 0.1,
+    max_cost: Annotated[float | None, typer.Option(metavar="USD", help="Stop before more than this is spent.")] = None,
+    max_time: Annotated[str | None, typer.Option(metavar="SECONDS|10m|1h", help="Stop asking after this time.")] = None,
     similarity: Annotated[
         str, typer.Option(metavar="minilm|gateway|sentence-transformers", help="Whose embeddings tell similarity.")
     ] = "minilm",
     facts: Annotated[
         bool, typer.Option("--facts", help="Record what explains a score in Phoenix too: length, refusal, ...")
     ] = False,
+    no_trace_content: Annotated[
+        bool, typer.Option("--no-trace-content", help="Keep question and answer out of our own spans.")
+    ] = False,
     replay: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="With --local: answer from a predictions file, not the model."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be asked and what it would cost.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
     """Ask a dataset's questions through the gateway, score the answers, record all in Phoenix.
 
-    Scores count a question without an answer as 0. The answers are kept in a journal whatever happens.
+    Scores count a question without an answer as 0. The answers are kept in a journal whatever happens; `qa-eval
+    resume` goes on with a run that was stopped or killed.
     """
-    from qa_eval import load_dataset, run_experiment
+    from qa_eval import estimate_experiment, load_dataset, run_experiment
     from qa_eval.api import DEFAULT_MODELS
-    from qa_eval.cli.display import Display
+    from qa_eval.cli.display import Display, showing
 
+    models = model or DEFAULT_MODELS
     display = Display(quiet=as_json)
-    try:
-        with display:
-            loaded = load_dataset(
-                dataset, examples=count(examples), seed=seed, stratify_by=stratify(stratify_by), name=dataset_name
-            )
-            result = run_experiment(
+    with showing(display, as_json=as_json, local=local) as show:
+        loaded = load_dataset(
+            dataset, examples=count(examples), seed=seed, stratify_by=stratify(stratify_by), name=dataset_name
+        )
+        if dry_run:
+            cost = estimate_experiment(loaded, models=models, prompt=prompt, max_tokens=max_tokens, repeat=repeat)
+            typer.echo(json.dumps(cost.to_json(), indent=2) if as_json else repr(cost))
+            return
+        show(
+            run_experiment(
                 loaded,
-                models=model or DEFAULT_MODELS,
+                models=models,
                 local=local,
                 gateway=gateway,
                 phoenix=phoenix,
@@ -78,33 +91,16 @@ def command(
                 prompt=prompt,
                 temperature=temperature,
                 max_tokens=max_tokens,
-                concurrency=concurrency,
+                repeat=repeat,
+                concurrency=at_once(concurrency),
                 max_errors=max_errors,
+                max_cost=max_cost,
+                max_time_s=seconds(max_time),
                 similarity=similarity,
                 facts=facts,
+                trace_content=not no_trace_content,
                 replay=replay,
                 observer=display,
                 report=display.report,
             )
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; {display.kept()}") from None
-    if as_json:
-        sys.stdout.write(json.dumps(result.to_json(), indent=2) + "\n")
-    else:
-        display.show(result)
-    _conclude(result, local)
-
-
-def _conclude(result: RunResult, local: bool) -> None:
-    """Say what stays behind, and end as the run did."""
-    if local:
-        typer.echo("The local stack stays up; `qa-eval stack down` stops it.", err=True)
-    if result.unrecorded:
-        typer.echo(
-            f"Phoenix lacks {result.unrecorded} answers ({result.unrecorded_reason}) All are kept in {result.journal}.",
-            err=True,
         )
-    if result.stopped:
-        raise StoppedEarly(f"stopped early: {result.stopped} What was received is kept in {result.journal}.")
-    if result.unrecorded:
-        raise typer.Exit(2)

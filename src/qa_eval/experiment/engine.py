@@ -1,4 +1,4 @@
-"""The run itself: workers ask, the journal keeps, scoring and recording follow beside them.
+"""The run itself: questions go out at the gateway's pace, the journal keeps, scoring and recording follow beside them.
 
 One event loop. Each stage takes from the journal what the stage before has put there, so that a slow Phoenix never
 holds up the answering and memory does not grow with the run.
@@ -7,64 +7,56 @@ holds up the answering and memory does not grow with the run.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
-from qa_eval.errors import PhoenixError
-from qa_eval.experiment.journal import Entry, Journal
+from qa_eval.errors import PhoenixAway, PhoenixError
+from qa_eval.experiment.journal import Entry, Journal, Ledger
+from qa_eval.experiment.limits import Limits
+from qa_eval.experiment.observer import Observer, Report, Silent
+from qa_eval.experiment.pace import Pace
 from qa_eval.experiment.plan import Plan, Task
 from qa_eval.experiment.recorder import Recorder
 from qa_eval.experiment.scoring import Similarity, score, score_squad
-from qa_eval.gateway.client import GatewayClient
 from qa_eval.gateway.prompt import Prompt, declines
-from qa_eval.gateway.reply import Outcome, Reply
-from qa_eval.gateway.tracing import Tracing
+from qa_eval.gateway.reply import Asker, Outcome, Reply
+from qa_eval.gateway.tracing import TraceContext, new_trace
 
 BATCH = 64
 _POLL_S = 0.05
-_EARLY = 20
-"""So many failures and no answer at all: the gateway is broken, not the questions."""
+_TRACE_EVERY_S = 0.2
+"""Phoenix keeps a trace in the project of the span that arrives first: ours should come before the gateway's, which
+sends every 5 s."""
+_SPANS = 512
+_UNWRITTEN = 512
+"""So many answers may wait for the disk before no more is asked."""
+_REOPEN_S = 5.0
+TRIES = 4
+PATIENCE_S = 60.0
+"""How long a gateway that was there may be unreachable before the run stops; nothing is asked and nothing fails."""
+_LONGEST_PAUSE_S = 30.0
+
+Fetch = Callable[[Ledger, int, int], list[Entry]]
+"""Answers after a number, so many at most."""
 
 
-class Observer(Protocol):
-    """Who is told how a run goes; called on the event loop, so quickly."""
-
-    def started(self, plan: Plan, journal: Journal) -> None:
-        """The run begins; its journal is there."""
-
-    def answered(self, model: str, reply: Reply, exact_match: float, f1: float) -> None:
-        """One answer is durable."""
-
-    def recorded(self, count: int) -> None:
-        """Phoenix has `count` more answers with all their scores."""
-
-
-class Silent:
-    """An observer that says nothing."""
-
-    def started(self, plan: Plan, journal: Journal) -> None: ...
-
-    def answered(self, model: str, reply: Reply, exact_match: float, f1: float) -> None: ...
-
-    def recorded(self, count: int) -> None: ...
+class _Unreachable(Exception):
+    """The gateway was not there for longer than our patience."""
 
 
 @dataclass
 class Engine:
-    """Runs a plan."""
+    """Runs a plan, or what is left of it."""
 
     plan: Plan
     journal: Journal
-    gateway: GatewayClient
+    asker: Asker
     similarity: Similarity
     recorder: Recorder | None = None
-    tracing: Tracing | None = None
-    projects: Mapping[str, str] = field(default_factory=dict)
-    """The Phoenix project of each model's traces."""
     observer: Observer = field(default_factory=Silent)
+    report: Report = lambda line: None
 
     stopped: str | None = field(default=None, init=False)
     """Why the run ended before all questions were asked."""
@@ -73,85 +65,195 @@ class Engine:
     answering_s: float = field(default=0.0, init=False)
     """From the first question to the last answer."""
 
+    def __post_init__(self) -> None:
+        self._limits = Limits(self.plan.settings, len(self.plan))
+        self._pace = Pace(self.plan.settings.concurrency)
+        self._prompt = Prompt(self.plan.settings.prompt)
+        self._answered, self._scored = asyncio.Event(), asyncio.Event()
+        self._away_since: float | None = None
+
     async def run(self) -> None:
-        """Ask everything, or until a limit says stop; then score and record what there is.
+        """Ask what is not answered yet, or until a limit says stop; then score and record what there is.
 
         Raises:
             QaEvalError: The journal cannot be written.
         """
-        answered, scored = asyncio.Event(), asyncio.Event()
         try:
             async with asyncio.TaskGroup() as stages:
-                stages.create_task(self._answer(answered))
-                stages.create_task(_follow(self.journal.unscored, self._score, answered, scored))
+                stages.create_task(self._answer())
+                stages.create_task(self._follow(Ledger.unscored, self._score, self._answered, then=self._scored))
                 if self.recorder is not None:
-                    stages.create_task(self._record(scored))
+                    stages.create_task(self._record(self.recorder))
         except BaseExceptionGroup as group:
-            # Many workers may have met the same full disk: the user reads of it once.
+            # Many questions may have met the same full disk: the user reads of it once.
             raise _first(group) from group
 
-    async def _answer(self, answered: asyncio.Event) -> None:
-        tasks = iter(self.plan.tasks())
-        tally = _Tally(len(self.plan.dataset) * len(self.plan.settings.models), self.plan.settings.max_errors)
-        prompt = Prompt(self.plan.settings.prompt)
-
-        async def worker() -> None:
-            for task in tasks:
-                if self.stopped:
-                    return
-                reply = await self._ask(task, prompt)
-                await self.journal.append(task.model, task.example.id, reply)
-                entry = Entry(task.model, task.example, reply)
-                self.observer.answered(task.model, reply, *score_squad(entry, self.plan.dataset.version))
-                self.stopped = self.stopped or tally.count(reply)
-
+    async def _answer(self) -> None:
+        earlier = await self.journal.run(lambda ledger: ledger.answers())
+        for entry in earlier:
+            self._limits.count(entry.reply, earlier=True)
         start = time.perf_counter()
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self.plan.settings.concurrency):
-                workers.create_task(worker())
+        await self._ask_all({entry.key for entry in earlier})
         self.answering_s = time.perf_counter() - start
-        answered.set()
+        self.stopped = self.stopped or self._limits.reason
+        self._answered.set()
 
-    async def _ask(self, task: Task, prompt: Prompt) -> Reply:
-        settings = self.plan.settings
-        span = (
-            nullcontext(None)
-            if self.tracing is None
-            else self.tracing.question(
-                self.projects[task.model], task.example.question, model=task.model, example=task.example.id
-            )
-        )
-        with span as root:
-            reply = await self.gateway.ask(
+    async def _ask_all(self, answered: set[tuple[str, str, int]]) -> None:
+        unwritten = asyncio.Semaphore(_UNWRITTEN)
+        async with asyncio.TaskGroup() as questions:
+            for task in self.plan.tasks():
+                if task.key in answered:
+                    continue
+                await unwritten.acquire()
+                await self._pace.acquire()
+                self._limits.check(self._pace.under_way - 1)
+                if self.stopped or self._limits.reason:
+                    self._pace.release()
+                    return
+                question = questions.create_task(self._one(task))
+                question.add_done_callback(lambda _: unwritten.release())
+
+    async def _one(self, task: Task) -> None:
+        try:
+            reply = await self._ask(task)
+        except _Unreachable as away:
+            self.stopped = self.stopped or str(away)
+            return
+        finally:
+            self._pace.release()
+        if self.plan.dataset.version == "2.0" and declines(reply.text):
+            reply = replace(reply, outcome=Outcome.NO_ANSWER, text="")
+        await self.journal.append(task.model, task.example.id, task.repetition, reply)
+        self._limits.count(reply)
+        entry = Entry(task.model, task.example, reply)
+        self.observer.answered(task.model, reply, *score_squad(entry, self.plan.dataset.version))
+
+    async def _ask(self, task: Task) -> Reply:
+        """Ask until there is an answer, or a failure that asking again does not mend."""
+        settings, trace = self.plan.settings, new_trace() if self.recorder is not None else None
+        prompt, tries = self._prompt.fill(task.example), 0
+        while True:
+            attempt = await self.asker.ask(
                 task.model,
-                prompt.fill(task.example),
+                prompt,
                 temperature=settings.temperature,
                 max_tokens=settings.max_tokens,
-                traceparent=root.traceparent if root else None,
-                trace_id=root.trace_id if root else None,
+                traceparent=trace.traceparent if trace else None,
             )
-            if self.plan.dataset.version == "2.0" and declines(reply.text):
-                reply = replace(reply, outcome=Outcome.NO_ANSWER, text="")
-            if root:
-                failure = None if reply.outcome.is_answer else f"{reply.outcome}: {reply.message}"
-                root.finish(reply.text, failure)
-        return reply
+            if attempt.unreachable:
+                await self._wait_for_gateway(attempt.reply.message)
+                continue
+            self._away_since, tries = None, tries + 1
+            throttled = attempt.reply.outcome is Outcome.RATE_LIMITED
+            if throttled:
+                self._pace.throttled(attempt.retry_after_s)
+            if not attempt.retry or tries == TRIES:
+                if not attempt.reply.outcome.is_error:
+                    self._pace.answered(attempt.reply.latency_s)
+                return _traced(replace(attempt.reply, tries=tries), trace)
+            await asyncio.sleep(_pause(attempt.retry_after_s, tries))
+
+    async def _wait_for_gateway(self, problem: str) -> None:
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        if self.stopped or now - self._away_since > PATIENCE_S:
+            raise _Unreachable(f"the gateway was away for {PATIENCE_S:g} s: {problem}.")
+        await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311
 
     async def _score(self, entries: list[Entry]) -> None:
         scores = await asyncio.to_thread(score, entries, self.plan.dataset.version, self.similarity)
-        await self.journal.add_scores(list(zip(entries, scores, strict=True)))
+        scored = list(zip(entries, scores, strict=True))
+        await self.journal.run(lambda ledger: ledger.add_scores(scored))
 
-    async def _record(self, scored: asyncio.Event) -> None:
-        assert self.recorder is not None
-        recorder = self.recorder
+    async def _record(self, recorder: Recorder) -> None:
+        """Record until Phoenix has everything, or until it has stayed away after the last answer was scored."""
 
         async def record(entries: list[Entry]) -> None:
-            self.observer.recorded(await recorder.record(entries))
+            await recorder.record(entries)
+            self.observer.recorded(len(entries))
 
         try:
-            await _follow(self.journal.unrecorded, record, scored, asyncio.Event())
-        except PhoenixError as error:
-            self.unrecorded = str(error)
+            while not await self._patiently(lambda: self._open(recorder)):  # noqa: ASYNC110
+                await asyncio.sleep(_REOPEN_S)
+            async with asyncio.TaskGroup() as stages:
+                stages.create_task(self._trace(recorder))
+                stages.create_task(self._follow(Ledger.unrecorded, record, self._scored))
+            await self._verify(recorder)
+        except* PhoenixError as group:
+            self.unrecorded = str(_first(group))
+
+    async def _open(self, recorder: Recorder) -> None:
+        if recorder.recording is None:
+            await recorder.open(self.report)
+
+    async def _trace(self, recorder: Recorder) -> None:
+        """The questions' spans; how far they are sent is noted, so that a later process sends the rest."""
+        facts = await self.journal.run(lambda ledger: ledger.facts())
+
+        async def send(entries: list[Entry]) -> None:
+            await recorder.trace(entries)
+            await self.journal.run(lambda ledger: ledger.note("traced", entries[-1].seq))
+            await asyncio.sleep(_TRACE_EVERY_S)
+
+        await self._follow(Ledger.answers, send, self._answered, start=facts.get("traced", 0), batch=_SPANS)
+
+    async def _verify(self, recorder: Recorder) -> None:
+        """Ask Phoenix whether it has all, and record again what it lacks."""
+        scored = [entry for entry in await self.journal.run(lambda ledger: ledger.answers()) if entry.scores]
+        missing = await recorder.missing(scored)
+        if missing:
+            self.report(f"Phoenix lacks {len(missing)} of {len(scored)} answers after all: recording them again")
+            await self.journal.run(lambda ledger: ledger.forget_recorded(missing))
+            await recorder.record(missing)
+            if still := await recorder.missing(missing):
+                await self.journal.run(lambda ledger: ledger.forget_recorded(still))
+                raise PhoenixError(f"Phoenix took {len(still)} answers and does not have them: see its log.")
+
+    async def _follow(
+        self,
+        fetch: Fetch,
+        work: Callable[[list[Entry]], Awaitable[None]],
+        before: asyncio.Event,
+        *,
+        then: asyncio.Event | None = None,
+        start: int = 0,
+        batch: int = BATCH,
+    ) -> None:
+        """Work on what the stage before leaves in the journal until that is done and nothing is left."""
+        after = start
+        while True:
+            finished = before.is_set()
+            entries = await self.journal.run(lambda ledger, after=after: fetch(ledger, after, batch))  # type: ignore[misc]
+            if entries and await self._patiently(lambda entries=entries: work(entries)):  # type: ignore[misc]
+                after = entries[-1].seq
+            elif finished and not entries:
+                break
+            elif not entries:
+                await asyncio.sleep(_POLL_S)
+        if then is not None:
+            then.set()
+
+    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it worked; while the run goes on anyway, a Phoenix that is away is no error."""
+        last = self._scored.is_set()
+        try:
+            await work()
+        except PhoenixAway:
+            if last:
+                raise
+            return False
+        return True
+
+
+def _traced(reply: Reply, trace: TraceContext | None) -> Reply:
+    return replace(reply, trace_id=trace.trace_id, span_id=trace.span_id) if trace else reply
+
+
+def _pause(retry_after_s: float | None, tries: int) -> float:
+    """Seconds until the next try: what the gateway asks for, else growing, with jitter."""
+    if retry_after_s is not None:
+        return min(retry_after_s, _LONGEST_PAUSE_S)
+    return random.uniform(0.5, 1.0) * min(2.0 ** (tries - 1), _LONGEST_PAUSE_S)  # noqa: S311
 
 
 def _first(error: BaseException) -> BaseException:
@@ -159,44 +261,3 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-class _Tally:
-    """Counts answers and failures, and says when to stop."""
-
-    def __init__(self, total: int, max_errors: float) -> None:
-        self._allowed = max_errors * total
-        self._share = max_errors
-        self._done = 0
-        self._failed = 0
-
-    def count(self, reply: Reply) -> str | None:
-        """Count one reply; the reason to stop, if there is one."""
-        self._done += 1
-        self._failed += reply.outcome.is_error
-        broken = self._share < 1 and self._done == self._failed >= _EARLY
-        if self._failed > self._allowed or broken:
-            return (
-                f"{self._failed} of {self._done} questions failed, more than --max-errors {self._share:.0%} allows; "
-                f"the last: {reply.outcome}: {reply.message}"
-            )
-        return None
-
-
-async def _follow(
-    fetch: Callable[[int], Awaitable[list[Entry]]],
-    work: Callable[[list[Entry]], Awaitable[None]],
-    before: asyncio.Event,
-    after: asyncio.Event,
-) -> None:
-    """Work on what the stage before leaves in the journal until it is done and nothing is left."""
-    while True:
-        finished = before.is_set()
-        entries = await fetch(BATCH)
-        if entries:
-            await work(entries)
-        elif finished:
-            after.set()
-            return
-        else:
-            await asyncio.sleep(_POLL_S)

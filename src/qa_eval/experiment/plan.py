@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,19 +23,36 @@ class Settings:
     temperature: float = 0.0
     max_tokens: int = 32
     """Answers are short spans; a longer answer is cut, which its scores show."""
-    concurrency: int = 8
+    repeat: int = 1
+    """How many times each question is asked of each model."""
+    concurrency: int | None = None
+    """How many questions are under way at once; None adapts to the gateway."""
     timeout_s: float = 120.0
     max_errors: float = 0.1
     """The share of questions that may fail before the run stops."""
+    max_cost: float | None = None
+    """US dollars."""
+    max_time_s: float | None = None
     gateway: str = ""
+    target: str = "gateway"
+    """Who is asked: the gateway, or the chatbot in front of it."""
     similarity: str = "minilm"
     """Which embedder scores the semantic similarity: what was asked for, then, once it is loaded, its full name."""
     facts: bool = False
     """Whether Phoenix also gets the facts that explain a score."""
+    trace_content: bool = True
+    """Whether the question's own span holds the question and the answer."""
 
     def to_json(self) -> dict[str, Any]:
         """As the journal and Phoenix store it."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Settings:
+        """Settings as a journal has them."""
+        known = {field.name for field in fields(cls)}
+        values = {name: value for name, value in content.items() if name in known}
+        return cls(**(values | {"models": tuple(values["models"])}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,13 @@ class Task:
 
     model: str
     example: Example
+    repetition: int = 1
+    """Counted from 1."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells it from all others of its run."""
+        return self.model, self.example.id, self.repetition
 
 
 @dataclass(frozen=True)
@@ -53,9 +78,15 @@ class Plan:
     dataset: Dataset
     settings: Settings
 
-    def tasks(self) -> list[Task]:
-        """All questions, the models taking turns, so that drift hits all alike."""
-        return [Task(model, example) for example in self.dataset for model in self.settings.models]
+    def __len__(self) -> int:
+        return len(self.dataset) * len(self.settings.models) * self.settings.repeat
+
+    def tasks(self) -> Iterator[Task]:
+        """All questions, the models taking turns and the repetitions far apart, so that drift hits all alike."""
+        for repetition in range(1, self.settings.repeat + 1):
+            for example in self.dataset:
+                for model in self.settings.models:
+                    yield Task(model, example, repetition)
 
 
 def new_run_id() -> str:

@@ -1,30 +1,31 @@
-"""What the journal has, into Phoenix: one run and its evaluations an answer, beside the answering.
+"""What the journal has, into Phoenix: a trace, a run and its evaluations for each answer, beside the answering.
 
-The journal is the queue: the recorder takes what is scored and not yet recorded, posts it over few connections
-(Phoenix's server is the limit, not the network), tries again with growing pauses and never asks a model. What cannot
-be recorded stays in the journal.
+The journal is the queue: the recorder takes what is scored and not yet recorded and posts it over few connections
+(Phoenix's server is the limit, not the network). It posts again and again, but never asks a model. What cannot be
+recorded stays in the journal, for `resume`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeVar
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 
-from qa_eval.data.phoenix import Phoenix, PhoenixDataset
-from qa_eval.errors import PhoenixError
+from qa_eval.data.phoenix import Conflict, Phoenix, PhoenixDataset, upload_dataset
+from qa_eval.errors import PhoenixAway, PhoenixError
 from qa_eval.experiment.journal import Entry, Journal
+from qa_eval.experiment.observer import Report
 from qa_eval.experiment.plan import Plan
+from qa_eval.experiment.spans import encode
 from qa_eval.metrics.facts import answer_facts
 
 CONNECTIONS = 4
-PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between the tries of one post."""
-_T = TypeVar("_T")
+_EXISTING = re.compile(r"Experiment run (\S+) already")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,32 @@ class PhoenixExperiment:
     url: str
 
 
+@dataclass(frozen=True)
+class Recording:
+    """What a run has in Phoenix."""
+
+    url: str
+    """Phoenix's own address."""
+    dataset_id: str
+    experiments: Mapping[str, PhoenixExperiment]
+    """One a model."""
+
+    @property
+    def page(self) -> str:
+        """The page that compares the run's experiments."""
+        return _page(self.url, self.dataset_id, *(experiment.id for experiment in self.experiments.values()))
+
+    def to_json(self) -> dict[str, Any]:
+        """As the journal keeps it, for a later process."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Recording:
+        """As the journal has it."""
+        experiments = {model: PhoenixExperiment(**each) for model, each in content["experiments"].items()}
+        return cls(content["url"], content["dataset_id"], experiments)
+
+
 async def create_experiment(phoenix: Phoenix, plan: Plan, dataset: PhoenixDataset, model: str) -> PhoenixExperiment:
     """Create one model's experiment on this version of the dataset."""
     experiment = await phoenix.client.experiments.create(
@@ -44,9 +71,15 @@ async def create_experiment(phoenix: Phoenix, plan: Plan, dataset: PhoenixDatase
         experiment_name=f"{model} {plan.run_id}",
         experiment_description=f"qa-eval: {model} on {plan.dataset.description or plan.dataset.name}",
         experiment_metadata={"run": plan.run_id, "model": model, **plan.settings.to_json()},
+        repetitions=plan.settings.repeat,
     )
-    url = f"{phoenix.url}/datasets/{dataset.id}/compare?experimentId={experiment['id']}"
+    url = _page(phoenix.url, dataset.id, experiment["id"])
     return PhoenixExperiment(experiment["id"], str(experiment.get("project_name") or "default"), url)
+
+
+def _page(phoenix_url: str, dataset_id: str, *experiment_ids: str) -> str:
+    query = "&".join(f"experimentId={experiment_id}" for experiment_id in experiment_ids)
+    return f"{phoenix_url}/datasets/{dataset_id}/compare?{query}"
 
 
 @dataclass(frozen=True)
@@ -57,6 +90,20 @@ class Evaluation:
     score: float | None = None
     label: str | None = None
     metadata: Mapping[str, str] | None = None
+
+    def to_json(self, run_id: str, explanation: str) -> dict[str, Any]:
+        """As Phoenix takes it."""
+        now = datetime.now(UTC).isoformat()
+        result = {"score": self.score, "label": self.label, "explanation": explanation or None}
+        return {
+            "experiment_run_id": run_id,
+            "name": self.name,
+            "annotator_kind": "CODE",
+            "start_time": now,
+            "end_time": now,
+            "result": {name: value for name, value in result.items() if value is not None},
+            "metadata": dict(self.metadata or {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -94,99 +141,140 @@ def _facts(entry: Entry) -> list[Evaluation]:
 
 
 class Recorder:
-    """Records one run."""
+    """Records one run. `open` first: it brings the dataset and the experiments into Phoenix."""
 
-    def __init__(
-        self,
-        phoenix: Phoenix,
-        journal: Journal,
-        node_ids: Mapping[str, str],
-        experiments: Mapping[str, PhoenixExperiment],
-        evaluations: Evaluations,
-    ) -> None:
-        self._evaluations = evaluations
-        self._experiments_api = phoenix.client.experiments
+    def __init__(self, phoenix: Phoenix, journal: Journal, plan: Plan, evaluations: Evaluations) -> None:
+        self._phoenix = phoenix
         self._journal = journal
-        self._node_ids = node_ids
-        self._experiments = experiments
+        self._plan = plan
+        self._evaluations = evaluations
+        self._node_ids: Mapping[str, str] = {}
+        self.recording: Recording | None = None
+        """None until Phoenix has the run's experiments."""
 
-    async def record(self, entries: list[Entry]) -> int:
-        """Record some answers; returns how many Phoenix has now.
+    async def open(self, report: Report) -> None:
+        """Dataset and experiments into Phoenix, so that answers can follow; an earlier process's are used again.
 
         Raises:
-            PhoenixError: Phoenix stays unreachable; what is missing remains in the journal.
+            PhoenixAway: Phoenix does not answer.
+            PhoenixError: Phoenix refuses, or holds another dataset under this name.
+        """
+        try:
+            await self._phoenix.check()
+            stored = await upload_dataset(
+                self._phoenix.client,
+                self._plan.dataset,
+                report=lambda done, total: report(
+                    f"Dataset {self._plan.dataset.name}: {done} of {total} examples in Phoenix"
+                ),
+            )
+            recording = await self._earlier() or await self._create(stored)
+        except httpx.HTTPError as error:
+            raise PhoenixAway(f"Phoenix at {self._phoenix.url} does not answer ({error}): see its log.") from None
+        await self._journal.run(lambda ledger: ledger.note("phoenix", recording.to_json()))
+        self._node_ids = stored.node_ids
+        self.recording = recording
+
+    async def record(self, entries: Sequence[Entry]) -> None:
+        """Record some answers with their evaluations, and note each that Phoenix has.
+
+        Raises:
+            PhoenixError: Phoenix stays away or refuses; what is missing remains in the journal.
         """
         connections = asyncio.Semaphore(CONNECTIONS)
 
-        async def one(entry: Entry) -> None:
+        async def one(entry: Entry) -> tuple[Entry, str]:
             async with connections:
-                await self._journal.mark_recorded(entry, await self._record_one(entry))
+                return entry, await self._record_one(entry)
 
         done = await asyncio.gather(*(one(entry) for entry in entries), return_exceptions=True)
-        failed = [error for error in done if error is not None]
-        if failed:
-            raise failed[0]
-        return len(entries)
+        recorded = [pair for pair in done if not isinstance(pair, BaseException)]
+        await self._journal.run(lambda ledger: ledger.add_recorded(recorded))
+        for error in done:
+            if isinstance(error, BaseException):
+                raise error
+
+    async def trace(self, entries: Sequence[Entry]) -> None:
+        """Send the questions' own spans; a span that Phoenix has already it leaves as it is.
+
+        Raises:
+            PhoenixError: Phoenix stays away or refuses.
+        """
+        assert self.recording is not None, "opened before"
+        projects = {model: experiment.project for model, experiment in self.recording.experiments.items()}
+        content = self._plan.settings.trace_content
+        await self._phoenix.post("v1/traces", await asyncio.to_thread(encode, entries, projects, content=content))
+
+    async def missing(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Which of these answers Phoenix lacks, or lacks an evaluation of: asked of Phoenix, not of the journal.
+
+        Raises:
+            PhoenixError: Phoenix does not answer.
+        """
+        assert self.recording is not None, "opened before"
+        held = {model: await self._held(each.id) for model, each in self.recording.experiments.items()}
+        return [entry for entry in entries if not self._is_held(entry, held[entry.model])]
+
+    async def _earlier(self) -> Recording | None:
+        """The experiments that an earlier process of this run has made, if this Phoenix still has them."""
+        noted = (await self._journal.run(lambda ledger: ledger.facts())).get("phoenix")
+        if noted is None:
+            return None
+        recording = Recording.from_json(noted)
+        experiments = {}
+        for model, experiment in recording.experiments.items():
+            if not await self._phoenix.has(f"v1/experiments/{experiment.id}"):
+                await self._journal.run(lambda ledger: ledger.forget_recorded(ledger.answers()))
+                return None
+            url = _page(self._phoenix.url, recording.dataset_id, experiment.id)
+            experiments[model] = replace(experiment, url=url)
+        return Recording(self._phoenix.url, recording.dataset_id, experiments)
+
+    async def _create(self, stored: PhoenixDataset) -> Recording:
+        experiments = {
+            model: await create_experiment(self._phoenix, self._plan, stored, model)
+            for model in self._plan.settings.models
+        }
+        return Recording(self._phoenix.url, stored.id, experiments)
 
     async def _record_one(self, entry: Entry) -> str:
         run_id = await self._run(entry)
-        for each in self._evaluations.of(entry):
-            await _post(
-                lambda each=each: self._experiments_api.log_evaluation(
-                    experiment_run_id=run_id,
-                    name=each.name,
-                    score=each.score,
-                    label=each.label,
-                    explanation=entry.reply.message or None,
-                    metadata=each.metadata,
-                )
-            )
+        for evaluation in self._evaluations.of(entry):
+            await self._phoenix.post("v1/experiment_evaluations", evaluation.to_json(run_id, entry.reply.message))
         return run_id
 
     async def _run(self, entry: Entry) -> str:
-        reply, experiment = entry.reply, self._experiments[entry.model]
+        assert self.recording is not None, "opened before"
+        reply, experiment = entry.reply, self.recording.experiments[entry.model]
         failure = None if reply.outcome.is_answer else f"{reply.outcome}: {reply.message}"
+        run = {
+            "dataset_example_id": self._node_ids[entry.example.id],
+            "repetition_number": entry.repetition,
+            "output": {"answer": reply.text} if failure is None else None,
+            "start_time": reply.started_at.isoformat(),
+            "end_time": (reply.started_at + timedelta(seconds=reply.latency_s)).isoformat(),
+            "trace_id": reply.trace_id,
+            "error": failure,
+        }
         try:
-            run = await _post(
-                lambda: self._experiments_api.log_run(
-                    experiment_id=experiment.id,
-                    dataset_example_id=self._node_ids[entry.example.id],
-                    output={"answer": reply.text} if failure is None else None,
-                    start_time=reply.started_at,
-                    end_time=reply.started_at + timedelta(seconds=reply.latency_s),
-                    trace_id=reply.trace_id,
-                    error=failure,
-                )
-            )
-        except httpx.HTTPStatusError:  # 409: Phoenix has it already
-            return await self._existing_run(experiment.id, self._node_ids[entry.example.id])
-        return str(run["id"])
+            return str((await self._phoenix.post(f"v1/experiments/{experiment.id}/runs", run))["id"])
+        except Conflict as conflict:
+            # Phoenix has it, though its answer to an earlier post was lost on the way; it names the run.
+            found = _EXISTING.search(str(conflict))
+            if found is None:
+                raise PhoenixError(f"Phoenix has a run already and does not name it: {conflict}.") from None
+            return found[1]
 
-    async def _existing_run(self, experiment_id: str, node_id: str) -> str:
-        """The id of a run that Phoenix has, though its answer to our post was lost on the way."""
-        stored = await _post(lambda: self._experiments_api.get_experiment(experiment_id=experiment_id))
-        return next(str(run["id"]) for run in stored["task_runs"] if run["dataset_example_id"] == node_id)
-
-
-async def _post(send: Any) -> Any:
-    """Send until Phoenix takes it: a lost connection, 429 and 5xx are tried again, other refusals are not."""
-    for pause in (*PAUSES_S, None):
+    async def _held(self, experiment_id: str) -> dict[tuple[str, int], set[str]]:
+        """The names of the evaluations that Phoenix has, by example and repetition."""
         try:
-            return await send()
-        except httpx.HTTPStatusError as error:
-            status = error.response.status_code
-            if status == 409:
-                raise
-            if status != 429 and status < 500:
-                raise PhoenixError(
-                    f"Phoenix refuses what is recorded (HTTP {status}): see its log; the journal keeps it."
-                ) from None
-            problem = f"HTTP {status}"
-        except httpx.TransportError as error:
-            problem = type(error).__name__
-        if pause is None:
-            raise PhoenixError(
-                f"Phoenix does not take what is recorded ({problem}): see its log; the journal keeps it."
-            )
-        await asyncio.sleep(pause)
-    raise AssertionError("the last pause raises")
+            runs = await self._phoenix.get(f"v1/experiments/{experiment_id}/json")
+        except httpx.HTTPError as error:
+            raise PhoenixAway(f"Phoenix does not say what it has ({error}): see its log.") from None
+        return {
+            (run["example_id"], run["repetition_number"]): {each["name"] for each in run["annotations"]} for run in runs
+        }
+
+    def _is_held(self, entry: Entry, held: Mapping[tuple[str, int], set[str]]) -> bool:
+        names = held.get((self._node_ids[entry.example.id], entry.repetition))
+        return names is not None and names >= {evaluation.name for evaluation in self._evaluations.of(entry)}

@@ -42,6 +42,17 @@ class ExperimentResult:
         return Counter(str(entry.reply.outcome) for entry in self.entries)
 
     @property
+    def deployments(self) -> Counter[str]:
+        """How many answers each deployment of the gateway gave, by its model where the gateway names it."""
+        replies = (entry.reply for entry in self.entries)
+        return Counter(name for reply in replies if (name := reply.deployment_model or reply.deployment))
+
+    @property
+    def client_retries(self) -> int:
+        """How many times this side asked again."""
+        return sum(entry.reply.tries - 1 for entry in self.entries)
+
+    @property
     def answered(self) -> int:
         """Questions with an answer."""
         return sum(entry.reply.outcome.is_answer for entry in self.entries)
@@ -76,7 +87,7 @@ class ExperimentResult:
         return mean_interval(values, [entry.example.title for entry in scored], bounds=(0.0, 1.0))
 
     def total(self, field: str) -> float | None:
-        """The sum of `prompt_tokens`, `completion_tokens` or `cost_usd`; None where the gateway said nothing."""
+        """The sum of a number that the gateway gives, as `Reply` names it; None where it said nothing."""
         values = [value for entry in self.entries if (value := getattr(entry.reply, field)) is not None]
         return sum(values) if values else None
 
@@ -103,6 +114,12 @@ class ExperimentResult:
             },
             "tokens": {"prompt": self.total("prompt_tokens"), "completion": self.total("completion_tokens")},
             "cost_usd": self.total("cost_usd"),
+            "deployments": dict(self.deployments.most_common()),
+            "fallbacks": self.total("fallbacks"),
+            "retries": {
+                "client": self.client_retries,
+                "gateway": self.total("gateway_retries"),
+            },
             "latency_s": {"p50": self.latency(0.5), "p95": self.latency(0.95)},
         }
 
@@ -118,7 +135,7 @@ class RunResult:
     experiments: tuple[ExperimentResult, ...]
     journal: Path
     planned: int
-    """How many questions each model was to be asked."""
+    """How many questions each model was to be asked, repetitions included."""
     wall_s: float
     """From the first question to the last answer, in seconds."""
     url: str | None = None
@@ -128,6 +145,11 @@ class RunResult:
     unrecorded: int = 0
     """How many answers Phoenix lacks."""
     unrecorded_reason: str | None = None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether questions are left that were never answered."""
+        return any(len(experiment.entries) < self.planned for experiment in self.experiments)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row an answer: question, references, answer, outcome, scores, facts, tokens, cost, latency."""
@@ -168,7 +190,7 @@ class RunResult:
         return f"<table><caption>{html.escape(self._title())}</caption>{_html_row(header, 'th')}{body}</table>{link}"
 
     def _title(self) -> str:
-        early = " (stopped early)" if self.stopped else ""
+        early = " (stopped early)" if self.incomplete else ""
         return f"Run {self.run_id} on {self.dataset}, {self.planned} questions a model{early}"
 
     def _cells(self) -> list[list[str]]:
@@ -190,6 +212,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {
         "model": entry.model,
         "example_id": example.id,
+        "repetition": entry.repetition,
         "title": example.title,
         "difficulty": example.difficulty,
         "question": example.question,
@@ -204,6 +227,10 @@ def _row(entry: Entry) -> dict[str, Any]:
         "cost_usd": reply.cost_usd,
         "latency_s": reply.latency_s,
         "deployment": reply.deployment,
+        "deployment_model": reply.deployment_model,
+        "fallbacks": reply.fallbacks,
+        "tries": reply.tries,
+        "started_at": reply.started_at,
         "trace_id": reply.trace_id,
     }
 

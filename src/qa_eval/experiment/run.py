@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from qa_eval.data.examples import Dataset
-from qa_eval.data.phoenix import Phoenix, PhoenixDataset, upload_dataset
-from qa_eval.experiment.engine import Engine, Observer, Silent
-from qa_eval.experiment.journal import Entry, Journal, journal_path
+from qa_eval.data.phoenix import Phoenix
+from qa_eval.errors import PhoenixAway
+from qa_eval.experiment.engine import Engine
+from qa_eval.experiment.journal import Journal
+from qa_eval.experiment.observer import Observer, Report, Silent
 from qa_eval.experiment.plan import Plan, Settings, new_run_id
-from qa_eval.experiment.recorder import Evaluations, PhoenixExperiment, Recorder, create_experiment
-from qa_eval.experiment.results import ExperimentResult, RunResult
-from qa_eval.experiment.scoring import load_similarity
+from qa_eval.experiment.recorder import Evaluations, Recorder
+from qa_eval.experiment.results import RunResult
+from qa_eval.experiment.runs import journal_path, read_result
+from qa_eval.experiment.scoring import SimilarityScorer, load_similarity
 from qa_eval.gateway.client import GatewayClient
-from qa_eval.gateway.tracing import Tracing
-
-Report = Callable[[str], None]
+from qa_eval.gateway.reply import Asker
 
 
 @dataclass(frozen=True)
@@ -34,38 +35,16 @@ class Servers:
     phoenix_key: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True)
-class _Recording:
-    """What a run has in Phoenix."""
-
-    phoenix: Phoenix
-    tracing: Tracing
-    dataset: PhoenixDataset
-    experiments: dict[str, PhoenixExperiment]
-
-    @property
-    def url(self) -> str:
-        """The page that compares the run's experiments."""
-        query = "&".join(f"experimentId={experiment.id}" for experiment in self.experiments.values())
-        return f"{self.phoenix.url}/datasets/{self.dataset.id}/compare?{query}"
-
-    def to_json(self) -> dict[str, Any]:
-        """What a later process needs to go on recording."""
-        return {
-            "url": self.phoenix.url,
-            "dataset_id": self.dataset.id,
-            "experiments": {model: asdict(experiment) for model, experiment in self.experiments.items()},
-        }
-
-
 async def execute(
     dataset: Dataset,
     settings: Settings,
     servers: Servers,
     *,
     runs_folder: Path,
+    facts: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
     report: Report = lambda line: None,
+    asker: Callable[[GatewayClient], Asker] = lambda client: client,
 ) -> RunResult:
     """Run an experiment for each model of the settings.
 
@@ -74,78 +53,108 @@ async def execute(
         settings: What decides the answers.
         servers: The gateway, and Phoenix unless nothing is to be recorded.
         runs_folder: Where journals are kept.
+        facts: What else the journal keeps of the run, for a later process.
         observer: Who is told how the run goes.
-        report: Called with one line for each thing that takes time before the first question.
+        report: Called with one line for each thing that takes time.
+        asker: Who is asked, given the gateway's client; the gateway itself without it.
 
     Raises:
-        QaEvalError: A server is not there, refuses us, or the journal cannot be written.
+        QaEvalError: A server refuses us, or the journal cannot be written.
     """
-    client = GatewayClient(servers.gateway_url, servers.gateway_key, timeout_s=settings.timeout_s)
-    await client.check(settings.models)
-    similarity = await asyncio.to_thread(load_similarity, settings.similarity, client.url, servers.gateway_key)
-    settings = replace(settings, gateway=client.url, similarity=similarity.embedder)
-    plan = Plan(new_run_id(), dataset, settings)
     async with AsyncExitStack() as resources:
-        await resources.enter_async_context(client)
-        recording = await _open_recording(resources, plan, servers, report)
-        journal = await Journal.create(journal_path(runs_folder, plan.run_id), plan)
-        await resources.enter_async_context(journal)
-        engine = Engine(plan=plan, journal=journal, gateway=client, similarity=similarity.score)
-        engine.observer = observer or Silent()
-        if recording is not None:
-            await journal.note("phoenix", recording.to_json())
-            engine.recorder = Recorder(
-                recording.phoenix,
-                journal,
-                recording.dataset.node_ids,
-                recording.experiments,
-                Evaluations(similarity.evaluation, similarity.embedder, facts=settings.facts),
-            )
-            engine.tracing = recording.tracing
-            engine.projects = {model: experiment.project for model, experiment in recording.experiments.items()}
-        engine.observer.started(plan, journal)
-        await engine.run()
-        if recording is not None:
-            await asyncio.to_thread(recording.tracing.flush)
-        entries = await journal.entries()
-        unrecorded = 0 if recording is None else len(await journal.unrecorded(-1))
-    return RunResult(
-        run_id=plan.run_id,
-        dataset=dataset.name,
-        version=dataset.version,
-        settings=settings,
-        experiments=tuple(_experiment(model, entries, recording) for model in settings.models),
-        journal=journal.path,
-        planned=len(dataset),
-        wall_s=engine.answering_s,
-        url=recording.url if recording else None,
-        stopped=engine.stopped,
-        unrecorded=unrecorded,
-        unrecorded_reason=engine.unrecorded,
-    )
+        client = await resources.enter_async_context(_client(settings, servers))
+        await client.check(settings.models)
+        similarity = await asyncio.to_thread(load_similarity, settings.similarity, client.url, servers.gateway_key)
+        facts = {**(facts or {}), "similarity": settings.similarity, "recorded": servers.phoenix_url is not None}
+        settings = replace(settings, gateway=client.url, similarity=similarity.embedder)
+        plan = Plan(new_run_id(), dataset, settings)
+        journal = await resources.enter_async_context(
+            await Journal.create(journal_path(runs_folder, plan.run_id), plan)
+        )
+        for key, value in facts.items():
+            await journal.run(lambda ledger, key=key, value=value: ledger.note(key, value))  # type: ignore[misc]
+        engine = Engine(plan, journal, asker(client), similarity.score, observer=observer or Silent(), report=report)
+        engine.recorder = await _recorder(resources, plan, journal, servers, similarity, report)
+        return await _finish(engine)
 
 
-async def _open_recording(resources: AsyncExitStack, plan: Plan, servers: Servers, report: Report) -> _Recording | None:
-    """Dataset and experiments into Phoenix, so that answers can follow."""
+async def go_on(
+    path: Path,
+    servers: Servers,
+    *,
+    retry_failed: bool = False,
+    changes: Mapping[str, Any] | None = None,
+    observer: Observer | None = None,
+    report: Report = lambda line: None,
+    asker: Callable[[GatewayClient], Asker] = lambda client: client,
+) -> RunResult:
+    """Go on with a run: ask what was never answered, record what Phoenix lacks.
+
+    Args:
+        path: The run's journal.
+        servers: The gateway, and Phoenix unless nothing is to be recorded.
+        retry_failed: Ask again what ended in an error.
+        changes: Settings that hold from now on: the pace and the limits.
+        observer: Who is told how the run goes.
+        report: Called with one line for each thing that takes time.
+        asker: Who is asked, given the gateway's client.
+
+    Raises:
+        InputError: Another process is at work on the run.
+        QaEvalError: A server refuses us, or the journal cannot be written.
+    """
+    async with AsyncExitStack() as resources:
+        journal = await resources.enter_async_context(await Journal.open(path))
+        plan = await journal.run(lambda ledger: ledger.plan())
+        plan = replace(plan, settings=replace(plan.settings, **(changes or {})))
+        if retry_failed:
+            failures = await journal.run(lambda ledger: ledger.set_failures_aside())
+            report(f"{failures} failed questions are asked again")
+        client = await resources.enter_async_context(_client(plan.settings, servers))
+        if await journal.run(lambda ledger: ledger.count("answers")) < len(plan):
+            await client.check(plan.settings.models)
+        choice = (await journal.run(lambda ledger: ledger.facts()))["similarity"]
+        scorer = await asyncio.to_thread(load_similarity, choice, client.url, servers.gateway_key)
+        engine = Engine(plan, journal, asker(client), scorer.score, observer=observer or Silent(), report=report)
+        engine.recorder = await _recorder(resources, plan, journal, servers, scorer, report)
+        return await _finish(engine)
+
+
+def _client(settings: Settings, servers: Servers) -> GatewayClient:
+    return GatewayClient(servers.gateway_url, servers.gateway_key, timeout_s=settings.timeout_s)
+
+
+async def _recorder(
+    resources: AsyncExitStack,
+    plan: Plan,
+    journal: Journal,
+    servers: Servers,
+    similarity: SimilarityScorer,
+    report: Report,
+) -> Recorder | None:
+    """The recorder, opened if Phoenix is there; if it is away, the run goes on and the recorder tries beside it."""
     if servers.phoenix_url is None:
         return None
     phoenix = await resources.enter_async_context(Phoenix(servers.phoenix_url, servers.phoenix_key))
-    await phoenix.check()
-    stored = await upload_dataset(
-        phoenix.client,
-        plan.dataset,
-        report=lambda done, total: report(f"Dataset {plan.dataset.name}: {done} of {total} examples in Phoenix"),
-    )
-    experiments = {model: await create_experiment(phoenix, plan, stored, model) for model in plan.settings.models}
-    tracing = resources.enter_context(Tracing(phoenix.url, phoenix.headers))
-    return _Recording(phoenix, tracing, stored, experiments)
+    evaluations = Evaluations(similarity.evaluation, similarity.embedder, facts=plan.settings.facts)
+    recorder = Recorder(phoenix, journal, plan, evaluations)
+    try:
+        await recorder.open(report)
+    except PhoenixAway as away:
+        report(f"{away} The run goes on; what is answered is kept, and recorded as soon as Phoenix is there.")
+    return recorder
 
 
-def _experiment(model: str, entries: Sequence[Entry], recording: _Recording | None) -> ExperimentResult:
-    phoenix = recording.experiments[model] if recording else None
-    return ExperimentResult(
-        model=model,
-        entries=tuple(entry for entry in entries if entry.model == model),
-        phoenix_id=phoenix.id if phoenix else None,
-        url=phoenix.url if phoenix else None,
-    )
+async def _finish(engine: Engine) -> RunResult:
+    journal = engine.journal
+    answered = await journal.run(lambda ledger: ledger.count("answers"))
+    engine.observer.started(engine.plan, journal.path, answered)
+    await engine.run()
+    before = (await journal.run(lambda ledger: ledger.facts())).get("end") or {}
+    end = {
+        "stopped": engine.stopped,
+        "unrecorded_reason": engine.unrecorded,
+        "wall_s": before.get("wall_s", 0.0) + engine.answering_s,
+    }
+    await journal.run(lambda ledger: ledger.note("end", end))
+    return await journal.run(read_result)

@@ -1,8 +1,10 @@
-"""From the SDK's exceptions to named outcomes."""
+"""From what a gateway answers in place of a completion to named outcomes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,54 +21,63 @@ class Failure:
     retry_after_s: float | None = None
 
 
-def explain(error: Exception) -> Failure:
-    """Name a failed call.
+def explain(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    """Name the failure of a call that was answered with an error.
 
     Args:
-        error: What the LiteLLM SDK raised; other exceptions are a `gateway_error` too, never a crash.
+        status: HTTP status, 400 or above.
+        headers: The response's headers.
+        body: The response's body: JSON from a gateway, anything from what stands before it.
     """
-    status = getattr(error, "status_code", None)
-    kinds = {kind.__name__ for link in _chain(error) for kind in type(link).__mro__}
-    message = _first_line(error)
-    if "Timeout" in kinds or "APITimeoutError" in kinds:
-        return Failure(Outcome.TIMEOUT, message)
-    if "APIConnectionError" in kinds and status not in (400, 401, 403, 404, 429):
-        return Failure(Outcome.GATEWAY_ERROR, message, retry=True)
+    error = _error(body)
+    message = _first_line(str(error.get("message", ""))) if error else f"HTTP {status}: {_first_line(_text(body))}"
+    retry_after_s = _seconds(headers.get("Retry-After"))
     if status == 429:
-        return Failure(Outcome.RATE_LIMITED, message, retry=True, retry_after_s=_retry_after(error))
-    if "JSONDecodeError" in kinds or "APIResponseValidationError" in kinds:
-        return Failure(Outcome.INVALID_RESPONSE, message)
-    if isinstance(status, int) and 400 <= status < 500:
+        return Failure(Outcome.RATE_LIMITED, message, retry=True, retry_after_s=retry_after_s)
+    if status in (408, 504) or (error and error.get("type") in ("timeout", "Timeout")):
+        return Failure(Outcome.TIMEOUT, message)
+    if status < 500:
         return _guardrail(error) or Failure(Outcome.REFUSED, message)
-    return Failure(Outcome.GATEWAY_ERROR, message)
+    # A load balancer whose gateway is away says so without JSON; the gateway itself has already tried again.
+    return Failure(Outcome.GATEWAY_ERROR, message, retry=error is None and status in (502, 503))
 
 
-def _guardrail(error: Exception) -> Failure | None:
+def _error(body: bytes) -> Mapping[str, Any] | None:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return None
+    error = content.get("error", content) if isinstance(content, Mapping) else None
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, Mapping) else None
+
+
+def _guardrail(error: Mapping[str, Any] | None) -> Failure | None:
     """The block by a guardrail, with the guardrail's own message, if this is one."""
-    body = getattr(error, "body", None)
-    fields = body.get("provider_specific_fields") if isinstance(body, Mapping) else None
+    if error is None:
+        return None
+    fields = error.get("provider_specific_fields")
     if isinstance(fields, Mapping) and "bedrock_guardrail_response" in fields:
         outcome = Outcome.BLOCKED_OUTPUT if fields.get("guardrail_mode") == "post_call" else Outcome.BLOCKED_INPUT
         return Failure(outcome, str(fields["bedrock_guardrail_response"]))
-    if isinstance(body, Mapping) and body.get("code") == "content_filter":
-        return Failure(Outcome.BLOCKED_INPUT, str(body.get("message", "")))
+    if error.get("code") == "content_filter":
+        return Failure(Outcome.BLOCKED_INPUT, str(error.get("message", "")))
     return None
 
 
-def _retry_after(error: Exception) -> float | None:
-    for link in _chain(error):
-        headers = getattr(getattr(link, "response", None), "headers", None) or {}
-        value = headers.get("retry-after")
-        if value is not None and str(value).replace(".", "", 1).isdigit():
-            return float(value)
-    return None
+def _seconds(value: str | None) -> float | None:
+    """`Retry-After` in seconds; its other form, a date, is left to our own pauses."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+def _text(body: bytes) -> str:
+    return body[:2000].decode("utf-8", "replace")
 
 
-def _chain(error: BaseException | None) -> Iterator[Any]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _first_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no message"])[0][:500]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 
 class Outcome(StrEnum):
@@ -56,4 +57,50 @@ class Reply:
     """As the gateway says; None where it does not."""
     deployment: str | None = None
     """The gateway's id of the deployment that answered, where it says."""
+    deployment_model: str | None = None
+    """The model of that deployment; a group of several shows by it who answered."""
+    fallbacks: int | None = None
+    """How many times the gateway fell back to another group for this answer, where it says."""
+    gateway_retries: int | None = None
+    """How many times the gateway tried again for this answer, where it says."""
+    tries: int = 1
+    """How many times this side asked."""
     trace_id: str | None = None
+    span_id: str | None = None
+    """The question's own span in that trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one try came to: a reply, and whether and when to try again."""
+
+    reply: Reply
+    retry: bool = False
+    """Nothing was answered and nothing was paid, so that asking again is right."""
+    retry_after_s: float | None = None
+    """When the gateway wants to be asked again, where it says."""
+    unreachable: bool = False
+    """No connection: the question did not get there at all."""
+
+
+class Asker(Protocol):
+    """Who is asked: a gateway, or a chatbot in front of it."""
+
+    async def ask(
+        self,
+        model: str,
+        prompt: str,
+        *,
+        temperature: float,
+        max_tokens: int,
+        traceparent: str | None = None,
+    ) -> Attempt:
+        """Ask once. Every failure comes back as an outcome, none as an exception.
+
+        Args:
+            model: The model group.
+            prompt: The one user message.
+            temperature: 0 for the most likely answer.
+            max_tokens: The longest answer.
+            traceparent: W3C trace context that the other side's spans join.
+        """

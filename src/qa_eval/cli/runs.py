@@ -1,0 +1,113 @@
+"""`qa-eval runs`: see the runs of this machine, and take their answers elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qa_eval.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from qa_eval.experiment.runs import RunSummary
+
+app = typer.Typer(help="See the runs of this machine, and export them.", no_args_is_help=True, rich_markup_mode=None)
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or `latest`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+FORMATS = ("jsonl", "csv", "parquet")
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the runs, newest first."""
+    from dataclasses import asdict
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from qa_eval import list_runs
+
+    runs = list_runs()
+    if as_json:
+        typer.echo(json.dumps([asdict(run) for run in runs], indent=2))
+        return
+    if not runs:
+        typer.echo("There are no runs yet: `qa-eval run-experiment --local` makes one.")
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("run", "dataset", "models", "answered", "state"):
+        table.add_column(title, overflow="fold")
+    for run in runs:
+        table.add_row(run.run_id, run.dataset, ", ".join(run.models), f"{run.answered} of {run.planned}", _state(run))
+    Console(highlight=False).print(table)
+
+
+@app.command()
+def show(run: Run = "latest", as_json: AsJson = False) -> None:
+    """Show the table of a run, as at its end."""
+    from qa_eval import open_run
+    from qa_eval.cli.display import show_result
+
+    result = open_run(run)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        show_result(result)
+
+
+@app.command()
+def export(
+    run: Run = "latest",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to; standard output without it (not for parquet).")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="jsonl|csv|parquet", help="[default: by the file's name, else jsonl]"),
+    ] = None,
+) -> None:
+    """Write every answer of a run, one a row, with its scores, tokens, cost, latency and trace."""
+    from qa_eval import open_run
+
+    chosen = form or (output.suffix.removeprefix(".") if output else "") or FORMATS[0]
+    if chosen not in FORMATS:
+        raise InputError(f"The format {chosen!r} is unknown: give --format {', '.join(FORMATS)}.")
+    if chosen == "parquet" and output is None:
+        raise InputError("Parquet is no text: give --output FILE.")
+    result = open_run(run)
+    frame = result.to_pandas()
+    frame.insert(0, "run", result.run_id)
+    try:
+        _write(frame, chosen, output)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written ({error.strerror}): give another --output.") from None
+    if output is not None:
+        typer.echo(f"{len(frame)} answers are in {output}.", err=True)
+
+
+def _write(frame: pd.DataFrame, form: str, output: Path | None) -> None:
+    if form == "parquet":
+        frame.to_parquet(output, index=False)
+        return
+    if form == "csv":
+        text = frame.to_csv(index=False)
+    else:
+        text = frame.to_json(orient="records", lines=True, date_format="iso", force_ascii=False)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+def _state(run: RunSummary) -> str:
+    if run.stopped:
+        return f"stopped: {run.stopped}"
+    if run.answered < run.planned:
+        return "not complete; `resume` goes on"
+    return f"complete, Phoenix lacks {run.unrecorded}" if run.unrecorded else "complete"

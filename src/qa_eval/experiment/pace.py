@@ -1,0 +1,96 @@
+"""How many questions are under way at once: a fixed number, or as many as the gateway bears.
+
+The adaptive pace doubles while the gateway's latency holds, then grows by steps; it steps back when latency rises and
+halves on a 429. Nothing is asked before the time that `Retry-After` names. No part of it blocks the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from statistics import median
+
+FIRST = 8
+MOST = 256
+_HOLDS, _RISES = 1.3, 1.7
+"""Median latency, in multiples of the lowest seen: below the first it holds, above the second it has risen."""
+_FORGET = 1.02
+"""The lowest latency is forgotten by this factor a window, so that a gateway that has become slower is not starved."""
+_LEAST_SAMPLES = 8
+
+
+class Pace:
+    """Hands out slots to questions."""
+
+    def __init__(self, concurrency: int | None) -> None:
+        """
+        Args:
+            concurrency: How many questions may be under way; None adapts.
+        """
+        self._adapts = concurrency is None
+        self._limit = float(FIRST if concurrency is None else concurrency)
+        self._under_way = 0
+        self._free = asyncio.Event()
+        self._not_before = 0.0
+        self._doubles = True
+        self._latencies: list[float] = []
+        self._lowest: float | None = None
+        self._halved_at = 0.0
+
+    @property
+    def limit(self) -> int:
+        """How many questions may be under way now."""
+        return max(1, int(self._limit))
+
+    @property
+    def under_way(self) -> int:
+        """How many questions are."""
+        return self._under_way
+
+    async def acquire(self) -> None:
+        """Wait for a slot, and until the gateway wants to be asked."""
+        while self._under_way >= self.limit:
+            self._free.clear()
+            await self._free.wait()
+        while (wait := self._not_before - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(wait)
+        self._under_way += 1
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self._under_way -= 1
+        self._free.set()
+
+    def answered(self, latency_s: float) -> None:
+        """An answer came without trouble."""
+        if not self._adapts:
+            return
+        self._latencies.append(latency_s)
+        if len(self._latencies) >= max(_LEAST_SAMPLES, self.limit):
+            self._adapt(median(self._latencies))
+            self._latencies.clear()
+
+    def throttled(self, retry_after_s: float | None) -> None:
+        """The gateway answered 429."""
+        now = time.monotonic()
+        if retry_after_s is not None:
+            self._not_before = max(self._not_before, now + retry_after_s)
+        # Questions that were under way together meet the same limit: they halve the pace once.
+        if self._adapts and now - self._halved_at > max(1.0, self._lowest or 0.0):
+            self._halved_at = now
+            self._shrink(0.5)
+
+    def _adapt(self, latency_s: float) -> None:
+        self._lowest = latency_s if self._lowest is None else min(latency_s, self._lowest * _FORGET)
+        rise = latency_s / self._lowest
+        if rise > _RISES:
+            self._shrink(0.75)
+        elif rise < _HOLDS:
+            step = self._limit if self._doubles else max(1.0, self._limit**0.5)
+            self._limit = min(float(MOST), self._limit + step)
+            self._free.set()
+
+    def _shrink(self, factor: float) -> None:
+        self._doubles = False
+        self._limit = max(1.0, self._limit * factor)
+        self._latencies.clear()
