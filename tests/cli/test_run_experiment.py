@@ -239,9 +239,10 @@ def test_a_dead_provider_ends_the_run_with_3_and_says_what_is_kept() -> None:
     assert done.returncode == 3
     assert "STOPPED EARLY, NOT A RESULT" in done.stdout
     assert "the provider is down" in done.stderr
-    kept = re.search(r"is kept in (\S+)\.$", done.stderr.strip())
+    kept = re.search(r"What was received is kept; `qa-eval resume (\S+)` goes on\.$", done.stderr.strip())
     assert kept
-    assert Path(kept[1]).exists()
+    shown = qa_eval("runs", "show", kept[1])
+    assert "STOPPED EARLY, NOT A RESULT" in shown.stdout
 
 
 def test_a_full_disk_under_the_journal_is_one_sentence() -> None:
@@ -263,7 +264,18 @@ def test_a_full_disk_under_the_journal_is_one_sentence() -> None:
         gateway.close()
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert re.search(r"qa-eval: The journal \S+ cannot be written \(.*\): make room", done.stderr)
+    kept = re.search(
+        r"qa-eval: The journal \S+ cannot be written \(.*\): make room, .*`qa-eval resume (\S+)`", done.stderr
+    )
+    assert kept
+    before = json.loads(qa_eval("runs", "show", kept[1], "--json").stdout)["experiments"][0]["examples"]
+    gateway = FakeGateway(lambda *_: "Paris")
+    try:
+        resumed = qa_eval("resume", kept[1], "--gateway", gateway.url, QA_EVAL_GATEWAY_KEY=KEY)
+    finally:
+        gateway.close()
+    assert resumed.returncode == 0, resumed.stderr
+    assert before + gateway.asked.total() == 100
 
 
 def test_ctrl_c_says_what_was_kept() -> None:
@@ -293,7 +305,7 @@ def test_ctrl_c_says_what_was_kept() -> None:
         gateway.close()
     assert process.returncode == 130
     assert "Traceback" not in stderr
-    kept = re.search(r"interrupted; (\d+) of 100 answers are kept in (\S+)\.", stderr)
+    kept = re.search(r"interrupted; (\d+) of 100 answers are kept; `qa-eval resume (\S+)` goes on\.", stderr)
     assert kept
     assert int(kept[1]) >= 8
-    assert Path(kept[2]).exists()
+    assert f"{kept[2]}  sample" in re.sub(r" +", "  ", qa_eval("runs", "list").stdout)

@@ -5,50 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fake_gateway import KEY, FakeGateway, Serve, blocked, error
+from fake_gateway import KEY, FakeGateway, Serve, blocked, completion, error
+from numbers_dataset import dataset, number, right, run
 
 from qa_eval.data import Dataset, Example
 from qa_eval.data import phoenix as phoenix_server
 from qa_eval.experiment.observer import Silent
 from qa_eval.experiment.plan import Settings
-from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.run import Servers, execute
 from qa_eval.gateway.reply import Outcome
 from qa_eval.stack import RunningStack
-
-
-def dataset(count: int, name: str = "numbers") -> Dataset:
-    examples = [
-        Example(
-            id=f"{name}-{i}",
-            question=f"What is number {i}?",
-            context=f"Number {i} is item-{i}.",
-            references=(f"item-{i}",),
-            title=f"Article {i % 7}",
-            source="test",
-            difficulty="easy",
-        )
-        for i in range(count)
-    ]
-    return Dataset(name=name, version="1.1", examples=tuple(examples))
-
-
-def right(_: FakeGateway, prompt: str) -> str:
-    return "item-" + prompt.rsplit("number ", 1)[1].rstrip("?\nAnswer:")
-
-
-def number(prompt: str) -> int:
-    return int(right(None, prompt).removeprefix("item-"))  # type: ignore[arg-type]
-
-
-def run(data: Dataset, gateway: FakeGateway, folder: Path, *, phoenix: str | None = None, **settings: Any) -> RunResult:
-    chosen = Settings(prompt="{context}\n\nQuestion: {question}\n\nAnswer:", **({"models": ("qa",)} | settings))
-    return asyncio.run(execute(data, chosen, Servers(gateway.url, KEY, phoenix), runs_folder=folder))
 
 
 def test_every_answer_is_scored_and_summed_up(serve: Serve, tmp_path: Path) -> None:
@@ -139,7 +111,8 @@ def test_phoenix_has_every_run_every_score_and_the_trace(serve: Serve, stack: Ru
     assert failed["error"].startswith("blocked_output: Your request contains")
     assert by_question["What is number 4?"]["output"] == {"answer": "item-4"}
     for run_ in runs:
-        assert {a["name"] for a in run_["annotations"]} == {"exact_match", "f1", "semantic_similarity"}
+        names = {"exact_match", "f1", "semantic_similarity"} | (set() if run_["error"] else {"cost_usd"})
+        assert {a["name"] for a in run_["annotations"]} == names
     scores = [a["score"] for r in runs for a in r["annotations"] if a["name"] == "exact_match"]
     assert sum(scores) / len(scores) == experiment.mean("exact_match") == 29 / 30
 
@@ -214,6 +187,98 @@ def test_a_reply_says_how_it_ended() -> None:
     assert {outcome for outcome in Outcome if outcome.is_answer} == {Outcome.ANSWERED, Outcome.NO_ANSWER}
     assert {outcome for outcome in Outcome if outcome.is_blocked} == {Outcome.BLOCKED_INPUT, Outcome.BLOCKED_OUTPUT}
     assert not Outcome.EMPTY.is_error
+
+
+def test_repetitions_are_told_apart(serve: Serve, stack: RunningStack, tmp_path: Path) -> None:
+    gateway = serve(lambda g, p: right(g, p) if g.asked[p] < 3 else "something else")
+    result = run(dataset(5, "repeated"), gateway, tmp_path, phoenix=stack.phoenix_url, repeat=3, concurrency=1)
+    assert [request["messages"][0]["content"] for request in gateway.requests[:5]] == [*gateway.asked]
+    (experiment,) = result.experiments
+    assert (result.planned, len(experiment.entries), result.unrecorded) == (15, 15, 0)
+    assert experiment.mean("exact_match") == pytest.approx(2 / 3)
+    runs = _json(f"{stack.phoenix_url}/v1/experiments/{experiment.phoenix_id}/json")
+    assert sorted((run["repetition_number"], run["output"]["answer"] == "something else") for run in runs) == sorted(
+        (repetition, repetition == 3) for repetition in (1, 2, 3) for _ in range(5)
+    )
+
+
+def test_who_answered_is_kept_and_shared_out(serve: Serve, tmp_path: Path) -> None:
+    def answer(gateway: FakeGateway, prompt: str) -> Any:
+        name = "bedrock/cheap" if number(prompt) % 4 else "bedrock/dear"
+        headers = {
+            "x-litellm-model-name": name,
+            "x-litellm-attempted-fallbacks": "1",
+            "x-litellm-attempted-retries": "2",
+        }
+        return completion(right(gateway, prompt), **headers)
+
+    (experiment,) = run(dataset(20), serve(answer), tmp_path).experiments
+    assert experiment.deployments == {"bedrock/cheap": 15, "bedrock/dear": 5}
+    assert (experiment.total("fallbacks"), experiment.total("gateway_retries")) == (20, 40)
+    assert experiment.to_json()["deployments"] == {"bedrock/cheap": 15, "bedrock/dear": 5}
+
+
+def test_the_purse_is_never_overdrawn(serve: Serve, tmp_path: Path) -> None:
+    result = run(dataset(100), serve(right), tmp_path, max_cost=0.0105, concurrency=4)
+    assert "--max-cost 0.0105 USD is reached" in str(result.stopped)
+    assert 0.0075 < float(result.experiments[0].total("cost_usd") or 0) <= 0.0105
+    silent = serve(lambda g, p: completion(right(g, p), **{"x-litellm-response-cost": "unknown"}))
+    assert "does not say what an answer costs" in str(run(dataset(100), silent, tmp_path, max_cost=1.0).stopped)
+
+
+def test_the_time_is_kept(serve: Serve, tmp_path: Path) -> None:
+    async def slow(gateway: FakeGateway, prompt: str) -> Any:
+        await asyncio.sleep(0.1)
+        return completion(right(gateway, prompt))
+
+    result = run(dataset(200), serve(slow), tmp_path, max_time_s=0.5, concurrency=4)
+    assert "--max-time 0.5 s is reached" in str(result.stopped)
+    assert 8 <= len(result.experiments[0].entries) <= 28
+    assert result.incomplete
+
+
+def test_what_phoenix_has_lost_is_noticed_and_recorded_again(
+    serve: Serve, stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    post = phoenix_server.Phoenix.post
+
+    async def losing(self: phoenix_server.Phoenix, path: str, body: Any) -> Any:
+        if path == "v1/experiment_evaluations" and body["name"] == "f1" and len(lost) < 3:
+            lost.append(body["experiment_run_id"])
+            return {"id": "lost"}
+        return await post(self, path, body)
+
+    monkeypatch.setattr(phoenix_server.Phoenix, "post", losing)
+    result = run(dataset(12, "lost"), serve(right), tmp_path, phoenix=stack.phoenix_url)
+    assert len(lost) == 3
+    assert result.unrecorded == 0
+    runs = _json(f"{stack.phoenix_url}/v1/experiments/{result.experiments[0].phoenix_id}/json")
+    assert [len(run["annotations"]) for run in runs] == [4] * 12
+
+
+def test_our_spans_can_be_kept_free_of_content(serve: Serve, stack: RunningStack, tmp_path: Path) -> None:
+    for content, name in ((True, "spoken"), (False, "unspoken")):
+        data = dataset(3, name)
+        result = run(data, serve(right), tmp_path, phoenix=stack.phoenix_url, trace_content=content)
+        fields = "spans(first: 50) { edges { node { attributes } } }"
+        query = f"query($t: String!) {{ getTraceByOtelId(traceId: $t) {{ {fields} }} }}"
+        for entry in result.experiments[0].entries:
+            body = {"query": query, "variables": {"t": entry.reply.trace_id}}
+            attributes = str(_soon(f"{stack.phoenix_url}/graphql", body)["spans"]["edges"])
+            assert entry.example.id in attributes
+            assert (entry.reply.text in attributes) is content
+            assert (entry.example.question in attributes) is content
+
+
+def _soon(url: str, body: Any) -> Any:
+    """A trace: Phoenix takes spans at once and shows them a moment later."""
+    for _ in range(100):
+        found = httpx.post(url, json=body, timeout=30).json()["data"]["getTraceByOtelId"]
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("the trace does not come")
 
 
 def _json(url: str) -> Any:

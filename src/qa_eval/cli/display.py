@@ -173,7 +173,8 @@ def _remarks(experiment: ExperimentResult) -> Iterator[str]:
             for title, score in (("EM", "exact_match"), ("F1", "f1"))
             if (mean := experiment.mean(score, answered_only=True)) is not None
         )
-        yield f"{outcomes}; a question without an answer scores 0; over the answered ones: {answered or 'none'}"
+        yield f"{outcomes}; a question without an answer scores 0"
+        yield f"over the answered ones alone: {answered or 'no score'}"
     if len(experiment.deployments) > 1:
         total = experiment.deployments.total()
         yield ", ".join(f"{100 * n / total:.0f} % {name}" for name, n in experiment.deployments.most_common())

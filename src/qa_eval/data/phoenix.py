@@ -21,7 +21,7 @@ from qa_eval.data.examples import Dataset, Example
 from qa_eval.errors import PhoenixAway, PhoenixError
 
 BATCH = 500
-PAUSES_S: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+PAUSES_S: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)
 """Seconds between the tries of one post."""
 
 
@@ -54,7 +54,9 @@ class Phoenix:
     async def __aenter__(self) -> Phoenix:
         # Thousands of small posts: over aiohttp each costs a fifth of what it does over httpx.
         self._posts = aiohttp.ClientSession(
-            headers=self.headers, timeout=aiohttp.ClientTimeout(total=60.0), trust_env=bool(getproxies())
+            headers=self.headers | {"accept-encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=60.0),
+            trust_env=bool(getproxies()),
         )
         return self
 

@@ -25,7 +25,8 @@ from qa_eval.gateway.reply import Asker, Outcome, Reply
 from qa_eval.gateway.tracing import TraceContext, new_trace
 
 BATCH = 64
-_POLL_S = 0.05
+_GATHER_S = 0.05
+"""What arrives within this time is scored, and recorded, together."""
 _TRACE_EVERY_S = 0.2
 """Phoenix keeps a trace in the project of the span that arrives first: ours should come before the gateway's, which
 sends every 5 s."""
@@ -69,7 +70,7 @@ class Engine:
         self._limits = Limits(self.plan.settings, len(self.plan))
         self._pace = Pace(self.plan.settings.concurrency)
         self._prompt = Prompt(self.plan.settings.prompt)
-        self._answered, self._scored = asyncio.Event(), asyncio.Event()
+        self._answers, self._scores = _Stage(), _Stage()
         self._away_since: float | None = None
 
     async def run(self) -> None:
@@ -81,7 +82,7 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._answer())
-                stages.create_task(self._follow(Ledger.unscored, self._score, self._answered, then=self._scored))
+                stages.create_task(self._score_all())
                 if self.recorder is not None:
                     stages.create_task(self._record(self.recorder))
         except BaseExceptionGroup as group:
@@ -96,7 +97,7 @@ class Engine:
         await self._ask_all({entry.key for entry in earlier})
         self.answering_s = time.perf_counter() - start
         self.stopped = self.stopped or self._limits.reason
-        self._answered.set()
+        self._answers.end()
 
     async def _ask_all(self, answered: set[tuple[str, str, int]]) -> None:
         unwritten = asyncio.Semaphore(_UNWRITTEN)
@@ -106,12 +107,13 @@ class Engine:
                     continue
                 await unwritten.acquire()
                 await self._pace.acquire()
-                self._limits.check(self._pace.under_way - 1)
-                if self.stopped or self._limits.reason:
+                if self.stopped or not self._limits.may_send():
                     self._pace.release()
                     return
                 question = questions.create_task(self._one(task))
                 question.add_done_callback(lambda _: unwritten.release())
+                if self._limits.must_wait:
+                    await question
 
     async def _one(self, task: Task) -> None:
         try:
@@ -124,6 +126,7 @@ class Engine:
         if self.plan.dataset.version == "2.0" and declines(reply.text):
             reply = replace(reply, outcome=Outcome.NO_ANSWER, text="")
         await self.journal.append(task.model, task.example.id, task.repetition, reply)
+        self._answers.tell()
         self._limits.count(reply)
         entry = Entry(task.model, task.example, reply)
         self.observer.answered(task.model, reply, *score_squad(entry, self.plan.dataset.version))
@@ -160,10 +163,15 @@ class Engine:
             raise _Unreachable(f"the gateway was away for {PATIENCE_S:g} s: {problem}.")
         await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311
 
+    async def _score_all(self) -> None:
+        await self._follow(Ledger.unscored, self._score, self._answers)
+        self._scores.end()
+
     async def _score(self, entries: list[Entry]) -> None:
         scores = await asyncio.to_thread(score, entries, self.plan.dataset.version, self.similarity)
         scored = list(zip(entries, scores, strict=True))
         await self.journal.run(lambda ledger: ledger.add_scores(scored))
+        self._scores.tell()
 
     async def _record(self, recorder: Recorder) -> None:
         """Record until Phoenix has everything, or until it has stayed away after the last answer was scored."""
@@ -177,7 +185,7 @@ class Engine:
                 await asyncio.sleep(_REOPEN_S)
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._trace(recorder))
-                stages.create_task(self._follow(Ledger.unrecorded, record, self._scored))
+                stages.create_task(self._follow(Ledger.unrecorded, record, self._scores))
             await self._verify(recorder)
         except* PhoenixError as group:
             self.unrecorded = str(_first(group))
@@ -195,7 +203,7 @@ class Engine:
             await self.journal.run(lambda ledger: ledger.note("traced", entries[-1].seq))
             await asyncio.sleep(_TRACE_EVERY_S)
 
-        await self._follow(Ledger.answers, send, self._answered, start=facts.get("traced", 0), batch=_SPANS)
+        await self._follow(Ledger.answers, send, self._answers, start=facts.get("traced", 0), batch=_SPANS)
 
     async def _verify(self, recorder: Recorder) -> None:
         """Ask Phoenix whether it has all, and record again what it lacks."""
@@ -213,29 +221,27 @@ class Engine:
         self,
         fetch: Fetch,
         work: Callable[[list[Entry]], Awaitable[None]],
-        before: asyncio.Event,
+        before: _Stage,
         *,
-        then: asyncio.Event | None = None,
         start: int = 0,
         batch: int = BATCH,
     ) -> None:
         """Work on what the stage before leaves in the journal until that is done and nothing is left."""
         after = start
         while True:
-            finished = before.is_set()
+            finished = before.has_ended
             entries = await self.journal.run(lambda ledger, after=after: fetch(ledger, after, batch))  # type: ignore[misc]
-            if entries and await self._patiently(lambda entries=entries: work(entries)):  # type: ignore[misc]
-                after = entries[-1].seq
-            elif finished and not entries:
-                break
-            elif not entries:
-                await asyncio.sleep(_POLL_S)
-        if then is not None:
-            then.set()
+            if entries:
+                if await self._patiently(lambda entries=entries: work(entries)):  # type: ignore[misc]
+                    after = entries[-1].seq
+            elif finished:
+                return
+            else:
+                await before.more()
 
     async def _patiently(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Whether it worked; while the run goes on anyway, a Phoenix that is away is no error."""
-        last = self._scored.is_set()
+        last = self._scores.has_ended
         try:
             await work()
         except PhoenixAway:
@@ -243,6 +249,30 @@ class Engine:
                 raise
             return False
         return True
+
+
+class _Stage:
+    """How far a stage is: the one after it waits for more, or for the end."""
+
+    def __init__(self) -> None:
+        self._news = asyncio.Event()
+        self.has_ended = False
+
+    def tell(self) -> None:
+        """There is more in the journal."""
+        self._news.set()
+
+    def end(self) -> None:
+        """There will be no more."""
+        self.has_ended = True
+        self._news.set()
+
+    async def more(self) -> None:
+        """Wait until there is more or the end, and a moment longer, so that work comes in batches."""
+        await self._news.wait()
+        if not self.has_ended:
+            await asyncio.sleep(_GATHER_S)
+            self._news.clear()
 
 
 def _traced(reply: Reply, trace: TraceContext | None) -> Reply:

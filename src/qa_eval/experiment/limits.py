@@ -19,6 +19,7 @@ class Limits:
         self._total = total
         self._start = time.monotonic()
         self._done = 0
+        self._sent = 0
         self._failed = 0
         self._answers = 0
         self._spent = 0.0
@@ -35,18 +36,22 @@ class Limits:
         self._done += 1
         self._spent += reply.cost_usd or 0.0
         if earlier:
+            self._sent += 1
             return
         self._failed += reply.outcome.is_error
         self._answers += reply.outcome.is_answer
         self.reason = self.reason or self._too_many_errors(reply) or self._unknown_cost(reply)
 
-    def check(self, under_way: int) -> None:
-        """Look at the clock and the purse before another question is sent.
+    def may_send(self) -> bool:
+        """Look at the clock and the purse: whether another question may be sent. If so, it counts as sent."""
+        self.reason = self.reason or self._too_long() or self._too_dear()
+        self._sent += self.reason is None
+        return self.reason is None
 
-        Args:
-            under_way: How many questions have not been answered yet; each will cost about the mean.
-        """
-        self.reason = self.reason or self._too_long() or self._too_dear(under_way)
+    @property
+    def must_wait(self) -> bool:
+        """Whether the first answer has to be awaited: what an answer costs is not known yet."""
+        return self._settings.max_cost is not None and self._done == 0 and self._sent > 0
 
     def _too_many_errors(self, reply: Reply) -> str | None:
         share = self._settings.max_errors
@@ -63,12 +68,10 @@ class Limits:
             return None
         return "the gateway does not say what an answer costs, so --max-cost cannot be kept: leave it out."
 
-    def _too_dear(self, under_way: int) -> str | None:
+    def _too_dear(self) -> str | None:
         limit = self._settings.max_cost
-        if limit is None or self._done == 0:
-            return None
-        mean = self._spent / self._done
-        if self._spent + mean * (under_way + 1) <= limit:
+        # What is under way, and one more, will cost about the mean.
+        if limit is None or self._done == 0 or self._spent / self._done * (self._sent + 1) <= limit:
             return None
         return f"--max-cost {limit:g} USD is reached: {self._spent:.4f} USD are spent on {self._done} questions."
 

@@ -1,7 +1,8 @@
 """How many questions are under way at once: a fixed number, or as many as the gateway bears.
 
-The adaptive pace doubles while the gateway's latency holds, then grows by steps; it steps back when latency rises and
-halves on a 429. Nothing is asked before the time that `Retry-After` names. No part of it blocks the event loop.
+The adaptive pace doubles while the gateway's latency holds, then grows by steps; it steps back when latency rises,
+though not below what it began with, and halves on a 429. Nothing is asked before the time that `Retry-After` names.
+No part of it blocks the event loop.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ FIRST = 8
 MOST = 256
 _HOLDS, _RISES = 1.3, 1.7
 """Median latency, in multiples of the lowest seen: below the first it holds, above the second it has risen."""
-_FORGET = 1.02
-"""The lowest latency is forgotten by this factor a window, so that a gateway that has become slower is not starved."""
 _LEAST_SAMPLES = 8
 
 
@@ -78,19 +77,20 @@ class Pace:
         # Questions that were under way together meet the same limit: they halve the pace once.
         if self._adapts and now - self._halved_at > max(1.0, self._lowest or 0.0):
             self._halved_at = now
-            self._shrink(0.5)
+            self._shrink(0.5, least=1)
 
     def _adapt(self, latency_s: float) -> None:
-        self._lowest = latency_s if self._lowest is None else min(latency_s, self._lowest * _FORGET)
+        # At the pace that a run begins with there is no queue of ours: this is what the gateway takes now.
+        self._lowest = latency_s if self._lowest is None or self._limit <= FIRST else min(latency_s, self._lowest)
         rise = latency_s / self._lowest
         if rise > _RISES:
-            self._shrink(0.75)
+            self._shrink(0.75, least=FIRST)
         elif rise < _HOLDS:
             step = self._limit if self._doubles else max(1.0, self._limit**0.5)
             self._limit = min(float(MOST), self._limit + step)
             self._free.set()
 
-    def _shrink(self, factor: float) -> None:
+    def _shrink(self, factor: float, *, least: int) -> None:
         self._doubles = False
-        self._limit = max(1.0, self._limit * factor)
+        self._limit = max(float(min(least, self.limit)), self._limit * factor)
         self._latencies.clear()

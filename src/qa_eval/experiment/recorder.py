@@ -125,6 +125,9 @@ class Evaluations:
             Evaluation("f1", scores.f1, failure),
             Evaluation(self.similarity, scores.semantic_similarity, failure, {"embedder": self.embedder}),
         ]
+        if reply.cost_usd is not None:
+            # The gateway's own figure, its guardrail included: Phoenix has no price for a gateway's model groups.
+            evaluations.append(Evaluation("cost_usd", reply.cost_usd))
         return evaluations + (_facts(entry) if self.facts and failure is None else [])
 
 
