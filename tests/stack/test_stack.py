@@ -65,7 +65,7 @@ def test_find_and_status_agree_with_up(stack):
     assert found is not None
     assert (found.gateway_url, found.gateway_key) == (stack.gateway_url, stack.gateway_key)
     assert status.healthy
-    assert [server.name for server in status.servers] == ["litellm", "bedrock", "model", "phoenix"]
+    assert [server.name for server in status.servers] == ["edge", "litellm", "bedrock", "model", "phoenix"]
     for server in status.servers:
         assert server.state == "healthy"
         assert server.memory_bytes > 1e7
