@@ -42,6 +42,17 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
+def record_requests(page: Page) -> tuple[list[str], list[str]]:
+    """Where the page's requests go, and those that failed."""
+    asked: list[str] = []
+    failed: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("response", lambda reply: failed.append(f"{reply.status} {reply.url}") if reply.status >= 400 else None)
+    page.on("requestfailed", lambda request: failed.append(f"{request.failure} {request.url}"))
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    return asked, failed
+
+
 def screenshot(page: Page, name: str) -> None:
     """Keep a picture where the environment says; a person looks at it."""
     if folder := os.environ.get("QA_EVAL_SCREENSHOTS"):
@@ -54,6 +65,7 @@ def test_the_experiment_shows_scores_answers_and_the_gateways_spans(page: Page, 
     dataset = qa_eval.load_dataset("sample", examples=6, name="seen-in-a-browser")
     result = qa_eval.run_experiment(dataset, models=["claude-haiku"], local=True)
     (experiment,) = result.experiments
+    asked, failed = record_requests(page)
 
     page.goto(f"{result.url}".replace("/compare?", "/experiments?"))
     for name in ("exact_match", "f1", "semantic_similarity"):
@@ -72,3 +84,10 @@ def test_the_experiment_shows_scores_answers_and_the_gateways_spans(page: Page, 
     expect(page.get_by_text("litellm_request").first).to_be_visible(timeout=60_000)
     expect(page.get_by_text("question").first).to_be_visible()
     screenshot(page, "trace")
+
+    # The edge shows Phoenix under a prefix: its scripts, lazy chunks and queries must all keep to it.
+    assert all(url.startswith((f"{in_stack_folder.phoenix_url}/", "data:", "blob:")) for url in asked), asked
+    assert any("/assets/" in url for url in asked)
+    assert any("graphql" in url for url in asked)
+    # A navigation cuts off the queries of the page that is left.
+    assert [line for line in failed if "ERR_ABORTED" not in line] == []
