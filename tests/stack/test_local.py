@@ -43,7 +43,7 @@ def test_the_gateway_reads_the_deployed_configuration_itself():
 def test_every_variable_that_the_configuration_asks_for_is_set():
     import re
 
-    server = describe()["litellm"]
+    server = describe(**EVERYTHING)["litellm"]
     config = Path(server.command[server.command.index("--config") + 1])
 
     asked = set(re.findall(r"os\.environ/(\w+)", config.read_text()))

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from qa_eval import stack as local_stack
-from qa_eval.stack import processes, state
+from qa_eval.stack import processes, servers, state
 from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES
 from qa_eval.stack.bedrock.replay import ReplayEntry, write_replay
 
@@ -17,14 +17,9 @@ pytestmark = pytest.mark.usefixtures("in_stack_folder")
 
 def members():
     """Every process of the stack."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(processes.MARK, "").startswith(str(state.folder())):
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
+    found = processes._members({str(state.home(name)): None for name in servers.SERVERS})
+    assert found.keys() >= {str(state.home(name)) for name in ("edge", "litellm", "bedrock", "model", "phoenix")}
+    return [process for each in found.values() for process in each]
 
 
 def pids():
@@ -45,7 +40,7 @@ def test_every_listening_socket_is_on_loopback():
 
     addresses = {ipaddress.ip_address(address.ip) for address in listening}
     plain = {getattr(address, "ipv4_mapped", None) or address for address in addresses}
-    assert len(listening) >= 5, "gateway, Phoenix (HTTP and gRPC), local Bedrock, model"
+    assert len(listening) >= 6, "edge, gateway, Phoenix (HTTP and gRPC), local Bedrock, model"
     assert plain <= {ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")}
 
 

@@ -4,7 +4,8 @@ In: a `Server`, that is a command, its settings and its health endpoint. Out: a 
 
 A process is known by its id and its start time, so that a recycled id is never taken for ours. Each also carries
 the mark `QA_EVAL_STACK_SERVER` in its environment, by which `stop` finds what no record knows: children of a
-killed server, servers of a command that was killed before it could write anything down.
+killed server, servers of a command that was killed before it could write anything down. Three programs write their
+title over their environment; they are known by their name and the folder in which they work.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,8 @@ from qa_eval.stack.ports import is_free
 from qa_eval.stack.state import ProcessRecord, is_disk_full, write
 
 MARK: Final = "QA_EVAL_STACK_SERVER"
+
+_TITLED: Final = ("nginx", "postgres", "valkey-server")
 
 INHERITED: Final = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER")
 """The only variables of the user's that a server sees: keys, proxies, AWS profiles and settings of LiteLLM or
@@ -217,16 +220,25 @@ def _members(targets: Mapping[str, ProcessRecord | None]) -> dict[str, set[psuti
     """The processes of those servers that have any."""
     members: dict[str, set[psutil.Process]] = {}
     for process in psutil.process_iter():
-        try:
-            mark = process.environ().get(MARK)
-        except (psutil.Error, OSError):  # somebody else's, or gone
-            continue
-        if mark is not None and mark in targets and process.pid != os.getpid():
+        mark = _mark(process, targets)
+        if mark is not None and process.pid != os.getpid():
             members.setdefault(mark, set()).add(process)
     for mark, record in targets.items():
         if record and (root := find(record)):
             members.setdefault(mark, set()).update([root, *_descendants(root)])
     return members
+
+
+def _mark(process: psutil.Process, marks: Collection[str]) -> str | None:
+    """Which of the marks a process carries, if any."""
+    try:
+        if process.name() in _TITLED:
+            folder = Path(process.cwd())
+            return next((mark for mark in marks if folder.is_relative_to(mark)), None)
+        mark = process.environ().get(MARK)
+    except (psutil.Error, OSError):  # somebody else's, or gone
+        return None
+    return mark if mark in marks else None
 
 
 def last_lines(path: Path, count: int, end: int | None = None) -> list[str]:
