@@ -112,6 +112,13 @@ def _phoenix_url(remembered: state.State) -> str:
     return f"{url(remembered.ports['edge'])}{PHOENIX_ROOT}"
 
 
+def _shown_url(name: str, port: int, remembered: state.State) -> str:
+    if name == "phoenix":
+        return _phoenix_url(remembered)
+    schemes = {"postgres": "postgresql", "valkey": "redis"}
+    return url(port).replace("http", schemes.get(name, "http"))
+
+
 def _status(name: str, remembered: state.State) -> ServerStatus:
     record = remembered.servers.get(name)
     process = processes.find(record) if record else None
@@ -123,7 +130,7 @@ def _status(name: str, remembered: state.State) -> ServerStatus:
         state="healthy" if healthy else "not answering",
         version=record.version,
         log=state.log_file(name),
-        url=_phoenix_url(remembered) if name == "phoenix" else url(record.port),
+        url=_shown_url(name, record.port, remembered),
         pid=record.pid,
         memory_bytes=processes.memory(process),
         uptime_seconds=time.time() - record.created,

@@ -153,7 +153,8 @@ def _root() -> str | None:
     """Root's user and group by name, if this is root."""
     if os.geteuid() != 0:
         return None
-    return f"{pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name}"
+    root = pwd.getpwuid(0)
+    return f"{root.pw_name} {grp.getgrgid(root.pw_gid).gr_name}"
 
 
 def _litellm(plan: Plan) -> Server:
