@@ -42,6 +42,9 @@ def outcome(data_folder) -> Iterator[tuple[local_stack.RunningStack, qa_eval.Run
         dataset = qa_eval.load_dataset("sample", examples=EXAMPLES, name="with-options")
         answers = data_folder / "answers.json"
         answers.write_text(json.dumps({example.id: example.references[0] for example in dataset}))
+        half_made = data_folder / "stack" / "postgres" / "data.new"  # as a kill in the middle leaves it
+        half_made.mkdir(parents=True, mode=0o700)
+        (half_made / "PG_VERSION").write_text("18")
         try:
             local_stack.up(auth=True, postgres=True, valkey=True, replay=empty_table(data_folder))
             result = qa_eval.run_experiment(dataset, models=["nova-micro"], local=True, replay=answers)
@@ -141,7 +144,8 @@ def test_a_person_logs_in_below_the_prefix(stack) -> None:
 
         assert page.url.startswith(f"{stack.phoenix_url}/reset-password")
     assert all(url.startswith((stack.phoenix_url, "data:")) for url in asked), asked
-    assert {line.split()[0] for line in failed} <= {"401"}, "before the login only"
+    # Before the login Phoenix says 401; a navigation cuts off the queries of the page that is left.
+    assert {line.split()[0] for line in failed} <= {"401", "net::ERR_ABORTED"}
 
 
 def test_no_secret_is_in_a_log_a_command_line_or_what_is_shown(stack, data_folder) -> None:
