@@ -93,13 +93,25 @@ def test_with_auth_the_commands_say_where_the_password_is_and_not_what(standins)
     up = run("up", "--auth")
     status, document = run("status"), run("status", "--json")
 
-    path = state.secret_file(PHOENIX_ADMIN_PASSWORD)
-    assert f"the first password is in {path}" in up.stdout
-    assert str(path) in status.stdout
+    path, key = state.secret_file(PHOENIX_ADMIN_PASSWORD), state.secret_file(PHOENIX_ADMIN_SECRET)
+    for said in (up.stdout, status.stdout, document.stdout):
+        assert str(path) in said
+        assert str(key) in said
     assert json.loads(document.stdout)["password_file"] == str(path)
     for secret in (MASTER_KEY, PHOENIX_ADMIN_PASSWORD, PHOENIX_ADMIN_SECRET):
         assert state.read_secret(secret) not in up.output + status.output + document.output
     assert str(path) not in run("up", "--no-auth").output
+
+
+def test_a_stack_of_an_older_version_is_shown_and_stopped(standins):
+    run("up")
+    older = state.load()
+    del older.ports["edge"], older.servers["edge"]
+    state.save(older)
+
+    assert "not answering" not in run("status").stdout
+    assert run("status").exit_code == 1
+    assert "phoenix" in run("down").stderr
 
 
 def test_a_port_that_is_taken_while_servers_start_is_replaced(standins, monkeypatch):

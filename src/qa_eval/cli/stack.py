@@ -55,7 +55,7 @@ def up(
         raise Interrupted("interrupted; what this command had started was stopped.") from None
     found = stack.status()
     typer.echo(f"Gateway  {running.gateway_url}  (its key is in {found.key_file})")
-    typer.echo(f"Phoenix  {running.phoenix_url}{_login(found)}")
+    typer.echo(f"Phoenix  {running.phoenix_url}{_phoenix_hint(found)}")
     if not running.started_here:
         typer.echo("All of it was running already.", err=True)
     typer.echo("`qa-eval stack down` stops it.", err=True)
@@ -111,10 +111,12 @@ def logs(
             positions = {log: _print_new(log, at, prefixes[log]) for log, at in positions.items()}
 
 
-def _login(found: StackStatus) -> str:
+def _phoenix_hint(found: StackStatus) -> str:
     if found.password_file is None:
         return ""
-    return f"  (log in as admin@localhost; the first password is in {found.password_file})"
+    return (
+        f"  (its key is in {found.phoenix_key_file}; for admin@localhost, the first password in {found.password_file})"
+    )
 
 
 @contextlib.contextmanager
@@ -150,9 +152,8 @@ def _print_table(found: StackStatus) -> None:
     console.print(table)
     console.print(f"The gateway's key: {found.key_file}", soft_wrap=True)
     if found.password_file:
-        console.print(
-            f"Phoenix: log in as admin@localhost; the first password is in {found.password_file}", soft_wrap=True
-        )
+        console.print(f"Phoenix's key: {found.phoenix_key_file}", soft_wrap=True)
+        console.print(f"Phoenix's first password for admin@localhost: {found.password_file}", soft_wrap=True)
     console.print(f"Logs: {found.servers[0].log.parent}", soft_wrap=True)
 
 

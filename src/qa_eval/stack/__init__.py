@@ -61,6 +61,8 @@ class StackStatus:
     """Where the gateway's key is kept; only the user can read it."""
     password_file: Path | None = None
     """Where the first password of Phoenix's administrator is kept; None where Phoenix asks for none."""
+    phoenix_key_file: Path | None = None
+    """Where the key is kept with which programs reach that Phoenix (`PHOENIX_API_KEY`)."""
 
     @property
     def healthy(self) -> bool:

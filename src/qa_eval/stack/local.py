@@ -73,8 +73,10 @@ def status() -> StackStatus:
     """See `qa_eval.stack.status`."""
     remembered = state.load()
     servers = tuple(_status(name, remembered) for name in wanted_servers(remembered.options))
-    password_file = state.secret_file(PHOENIX_ADMIN_PASSWORD) if remembered.options.auth else None
-    return StackStatus(servers, state.key_file(), password_file)
+    if not remembered.options.auth:
+        return StackStatus(servers, state.key_file())
+    login, key = map(state.secret_file, (PHOENIX_ADMIN_PASSWORD, PHOENIX_ADMIN_SECRET))
+    return StackStatus(servers, state.key_file(), password_file=login, phoenix_key_file=key)
 
 
 def find() -> RunningStack | None:
@@ -113,7 +115,7 @@ def _phoenix_url(remembered: state.State) -> str:
 
 
 def _shown_url(name: str, port: int, remembered: state.State) -> str:
-    if name == "phoenix":
+    if name == "phoenix" and "edge" in remembered.ports:  # an older qa-eval knew no edge
         return _phoenix_url(remembered)
     schemes = {"postgres": "postgresql", "valkey": "redis"}
     return url(port).replace("http", schemes.get(name, "http"))
