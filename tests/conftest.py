@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +26,13 @@ def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(stack_folder: Path) -> Iterator[local_stack.RunningStack]:
-    """The real stack: Phoenix, LiteLLM, local Bedrock and model, up until the last test has ended."""
+    """The real stack: Phoenix, LiteLLM, local Bedrock and model, up until the last test has ended.
+
+    With QA_EVAL_TEST_POSTGRES=1, Phoenix keeps its records in PostgreSQL: every test passes on both.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QA_EVAL_DATA_DIR", str(stack_folder))
-        running = local_stack.up()
+        running = local_stack.up(postgres=bool(os.environ.get("QA_EVAL_TEST_POSTGRES")))
     yield running
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QA_EVAL_DATA_DIR", str(stack_folder))

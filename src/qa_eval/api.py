@@ -381,6 +381,7 @@ def _local_servers(replay: Path | None, record: bool, report: Report) -> tuple[S
         gateway_url=running.gateway_url,
         gateway_key=running.gateway_key,
         phoenix_url=running.phoenix_url if record else None,
+        phoenix_key=running.phoenix_key,
     )
     return servers, running.started_here
 

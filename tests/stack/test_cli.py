@@ -10,12 +10,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from qa_eval.blueprint.secrets import MASTER_KEY, PHOENIX_ADMIN_PASSWORD, PHOENIX_ADMIN_SECRET
 from qa_eval.cli import stack as command
 from qa_eval.errors import QaEvalError
-from qa_eval.stack import local, state
+from qa_eval.stack import local, processes, state
 from qa_eval.stack.processes import PortTaken
 
-SERVERS = ("litellm", "bedrock", "phoenix")
+SERVERS = ("edge", "litellm", "bedrock", "phoenix")
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def standins(standin, monkeypatch, tmp_path):
     """The stack, with stand-ins for the servers."""
     monkeypatch.setenv("QA_EVAL_CACHE_DIR", str(tmp_path / "cache"))
 
-    def describe(chosen, key, replay):
-        return [standin(name) for name in SERVERS]
+    def describe(plan):
+        return [standin(name) for name in (*SERVERS, *(["postgres"] if plan.options.postgres else []))]
 
     monkeypatch.setattr(local, "describe", describe)
     monkeypatch.setattr(local.environments, "ensure", lambda environment, report: None)
@@ -43,23 +44,24 @@ def test_up_status_down(standins):
     assert "Gateway  http://127.0.0.1:" in up.stdout
     assert str(state.key_file()) in up.stdout
     assert state.master_key() not in up.output
-    assert "Starting Litellm, Bedrock, Phoenix ..." in up.stderr
+    assert "Starting Edge, Litellm, Bedrock, Phoenix ..." in up.stderr
 
     status = run("status")
     assert status.exit_code == 0
-    assert status.stdout.count("healthy") == 3
+    assert status.stdout.count("healthy") == 4
 
     document = json.loads(run("status", "--json").stdout)
     assert document["healthy"]
     assert document["key_file"] == str(state.key_file())
     assert {server["name"]: server["state"] for server in document["servers"]} == {
+        "edge": "healthy",
         "litellm": "healthy",
         "bedrock": "healthy",
         "model": "stopped",
         "phoenix": "healthy",
     }
 
-    assert "Stopped litellm, bedrock, phoenix." in run("down").stderr
+    assert "Stopped litellm, edge, bedrock, phoenix." in run("down").stderr
     assert "Nothing was running." in run("down").stderr
     assert run("status").exit_code == 1
 
@@ -68,6 +70,48 @@ def test_up_twice_says_so(standins):
     run("up")
 
     assert "All of it was running already." in run("up").stderr
+
+
+def names_in_status():
+    return [server["name"] for server in json.loads(run("status", "--json").stdout)["servers"]]
+
+
+def test_an_option_stays_until_a_command_says_otherwise(standins):
+    run("up", "--postgres")
+    assert "postgres" in names_in_status()
+
+    assert "All of it was running already." in run("up").stderr
+    assert "postgres" in names_in_status()
+    record = state.load().servers["postgres"]
+
+    run("up", "--no-postgres")
+    assert "postgres" not in names_in_status()
+    assert processes.find(record) is None
+
+
+def test_with_auth_the_commands_say_where_the_password_is_and_not_what(standins):
+    up = run("up", "--auth")
+    status, document = run("status"), run("status", "--json")
+
+    path, key = state.secret_file(PHOENIX_ADMIN_PASSWORD), state.secret_file(PHOENIX_ADMIN_SECRET)
+    for said in (up.stdout, status.stdout, document.stdout):
+        assert str(path) in said
+        assert str(key) in said
+    assert json.loads(document.stdout)["password_file"] == str(path)
+    for secret in (MASTER_KEY, PHOENIX_ADMIN_PASSWORD, PHOENIX_ADMIN_SECRET):
+        assert state.read_secret(secret) not in up.output + status.output + document.output
+    assert str(path) not in run("up", "--no-auth").output
+
+
+def test_a_stack_of_an_older_version_is_shown_and_stopped(standins):
+    run("up")
+    older = state.load()
+    del older.ports["edge"], older.servers["edge"]
+    state.save(older)
+
+    assert "not answering" not in run("status").stdout
+    assert run("status").exit_code == 1
+    assert "phoenix" in run("down").stderr
 
 
 def test_a_port_that_is_taken_while_servers_start_is_replaced(standins, monkeypatch):
@@ -124,7 +168,7 @@ def test_logs_follow_what_comes_and_a_log_that_begins_anew(standins):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["logs", "nosuch"], "There is no server 'nosuch': name one of litellm, bedrock, model, phoenix."),
+        (["logs", "nosuch"], "There is no server 'nosuch': name one of edge, litellm, bedrock, model, phoenix."),
         (["logs"], "There is no log yet: `qa-eval stack up` starts the servers."),
     ],
 )

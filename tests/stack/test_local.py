@@ -6,15 +6,23 @@ from pathlib import Path
 import pytest
 
 import qa_eval
+from qa_eval.blueprint.secrets import SECRETS
 from qa_eval.errors import InputError
-from qa_eval.stack import local, ports
+from qa_eval.stack import ports, servers, state
 
 PORTS = dict(zip(ports.USUAL, range(5001, 5010), strict=False))
-KEY = "sk-a-secret-of-this-test"
+EVERYTHING = {"auth": True, "postgres": True, "valkey": True}
 
 
-def describe(replay=None, key=KEY, chosen=PORTS):
-    return {server.name: server for server in local.describe(chosen, key, replay)}
+@pytest.fixture(autouse=True)
+def stack_folder():
+    with state.changing(lambda line: None):
+        return
+
+
+def describe(replay=None, chosen=PORTS, **options):
+    plan = servers.Plan(chosen, state.Options(**options), replay)
+    return {server.name: server for server in servers.describe(plan)}
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ def test_the_gateway_reads_the_deployed_configuration_itself():
 def test_every_variable_that_the_configuration_asks_for_is_set():
     import re
 
-    server = describe()["litellm"]
+    server = describe(**EVERYTHING)["litellm"]
     config = Path(server.command[server.command.index("--config") + 1])
 
     asked = set(re.findall(r"os\.environ/(\w+)", config.read_text()))
@@ -43,28 +51,62 @@ def test_every_variable_that_the_configuration_asks_for_is_set():
     assert asked <= server.settings.keys()
 
 
-def test_the_key_is_in_the_gateways_environment_and_in_no_command_line():
-    servers = describe()
+def test_secrets_are_in_the_environments_of_their_readers_and_in_no_command_line():
+    described = describe(**EVERYTHING)
 
-    assert servers["litellm"].settings["LITELLM_MASTER_KEY"] == KEY
-    assert not any(KEY in argument for server in servers.values() for argument in server.command)
-    assert not any(KEY in repr(server) + server.fingerprint for server in servers.values())
+    for secret in (*SECRETS, servers.POSTGRES_PASSWORD):
+        value = state.read_secret(secret)
+        for name, variable in secret.read_as.items():
+            assert described[name].settings[variable] == value
+        for server in described.values():
+            assert not any(value in argument for argument in server.command)
+            assert value not in repr(server) + server.fingerprint
 
 
 def test_servers_call_each_other_on_loopback():
-    servers = describe()
+    described = describe(**EVERYTHING)
 
-    assert servers["litellm"].settings["AWS_BEDROCK_RUNTIME_ENDPOINT"] == f"http://127.0.0.1:{PORTS['bedrock']}"
-    assert servers["litellm"].settings["PHOENIX_COLLECTOR_HTTP_ENDPOINT"].startswith("http://127.0.0.1:")
-    assert f"http://127.0.0.1:{PORTS['model']}" in servers["bedrock"].command
-    assert servers["phoenix"].settings["PHOENIX_HOST"] == "127.0.0.1"
+    assert described["litellm"].settings["AWS_BEDROCK_RUNTIME_ENDPOINT"] == f"http://127.0.0.1:{PORTS['bedrock']}"
+    assert described["litellm"].settings["PHOENIX_COLLECTOR_HTTP_ENDPOINT"].startswith("http://127.0.0.1:")
+    assert described["litellm"].settings["REDIS_HOST"] == "127.0.0.1"
+    assert f"http://127.0.0.1:{PORTS['model']}" in described["bedrock"].command
+    assert described["phoenix"].settings["PHOENIX_HOST"] == "127.0.0.1"
+    assert described["phoenix"].settings["PHOENIX_POSTGRES_HOST"] == "127.0.0.1"
+    assert "bind 127.0.0.1\n" in described["valkey"].files["valkey.conf"]
+    assert f"listen 127.0.0.1:{PORTS['edge']}" in described["edge"].files["nginx.conf"]
 
 
 def test_only_the_local_bedrock_runs_in_the_callers_environment():
-    interpreters = {name: server.command[0] for name, server in describe().items()}
+    interpreters = {name: server.command[0] for name, server in describe(**EVERYTHING).items()}
 
     assert interpreters.pop("bedrock") == sys.executable
-    assert interpreters == {name: str(local.environment(name).python) for name in interpreters}
+    assert interpreters == {name: str(servers.environment(name).python) for name in interpreters}
+
+
+def test_what_nobody_asked_for_is_not_there():
+    plain = describe()
+
+    assert plain.keys() == {"edge", "litellm", "bedrock", "model", "phoenix"}
+    assert not {"PHOENIX_API_KEY", "REDIS_HOST", "REDIS_PASSWORD"} & plain["litellm"].settings.keys()
+    assert not any("AUTH" in name or "SECRET" in name or "POSTGRES" in name for name in plain["phoenix"].settings)
+
+
+@pytest.mark.parametrize(
+    ("option", "changed"),
+    [
+        ("auth", {"litellm", "phoenix"}),
+        ("postgres", {"phoenix", "postgres"}),
+        ("valkey", {"litellm", "valkey"}),
+    ],
+)
+def test_an_option_changes_only_those_whom_it_concerns(option, changed):
+    plain, other = describe(), describe(**{option: True})
+
+    assert {n for n in other if n not in plain or plain[n].fingerprint != other[n].fingerprint} == changed
+
+
+def test_databases_stand_before_those_who_need_them_start():
+    assert {name for name, server in describe(**EVERYTHING).items() if server.first} == {"valkey", "postgres"}
 
 
 def test_a_replay_changes_the_local_bedrock_alone_and_needs_no_model(replay):
@@ -96,9 +138,10 @@ def test_another_key_or_port_restarts_whoever_was_told():
     first = describe()
 
     moved = describe(chosen={**PORTS, "phoenix": 5999})
-    rekeyed = describe(key="sk-another")
+    state.key_file().write_text("another")
+    rekeyed = describe()
 
-    assert {n for n in first if first[n].fingerprint != moved[n].fingerprint} == {"phoenix", "litellm"}
+    assert {n for n in first if first[n].fingerprint != moved[n].fingerprint} == {"phoenix", "litellm", "edge"}
     assert {n for n in first if first[n].fingerprint != rekeyed[n].fingerprint} == {"litellm"}
 
 

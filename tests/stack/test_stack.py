@@ -1,14 +1,18 @@
 """The real stack: real Phoenix, LiteLLM, local Bedrock and model, as a user has them."""
 
 import ipaddress
+import subprocess
+import sys
 import time
 
 import httpx
 import psutil
 import pytest
 
+import qa_eval
 from qa_eval import stack as local_stack
-from qa_eval.stack import processes, state
+from qa_eval.blueprint.health import HEALTH, container_check
+from qa_eval.stack import processes, servers, state
 from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES
 from qa_eval.stack.bedrock.replay import ReplayEntry, write_replay
 
@@ -17,14 +21,9 @@ pytestmark = pytest.mark.usefixtures("in_stack_folder")
 
 def members():
     """Every process of the stack."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(processes.MARK, "").startswith(str(state.folder())):
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
+    found = processes._members({str(state.home(name)): None for name in servers.SERVERS})
+    assert found.keys() >= {str(state.home(name)) for name in ("edge", "litellm", "bedrock", "model", "phoenix")}
+    return [process for each in found.values() for process in each]
 
 
 def pids():
@@ -45,7 +44,7 @@ def test_every_listening_socket_is_on_loopback():
 
     addresses = {ipaddress.ip_address(address.ip) for address in listening}
     plain = {getattr(address, "ipv4_mapped", None) or address for address in addresses}
-    assert len(listening) >= 5, "gateway, Phoenix (HTTP and gRPC), local Bedrock, model"
+    assert len(listening) >= 6, "edge, gateway, Phoenix (HTTP and gRPC), local Bedrock, model"
     assert plain <= {ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")}
 
 
@@ -65,10 +64,10 @@ def test_find_and_status_agree_with_up(stack):
     assert found is not None
     assert (found.gateway_url, found.gateway_key) == (stack.gateway_url, stack.gateway_key)
     assert status.healthy
-    assert [server.name for server in status.servers] == ["litellm", "bedrock", "model", "phoenix"]
+    assert [server.name for server in status.servers][:5] == ["edge", "litellm", "bedrock", "model", "phoenix"]
     for server in status.servers:
         assert server.state == "healthy"
-        assert server.memory_bytes > 1e7
+        assert server.memory_bytes > 1e6
         assert server.uptime_seconds > 0
         assert server.log.exists()
 
@@ -108,6 +107,44 @@ def test_the_guardrail_is_armed(stack):
     assert masked.status_code == 200
     assert spans(stack, "{EMAIL}")
     assert not any(address in str(span) for span in spans(stack, "{EMAIL}"))
+
+
+@pytest.mark.parametrize("server", ["litellm", "phoenix"])
+def test_a_container_of_the_real_server_is_alive_and_ready_without_a_key(server):
+    port = state.load().ports[server]
+    _, *check = container_check(server, port=port)
+
+    assert subprocess.run([sys.executable, *check], check=False).returncode == 0
+    for path in (HEALTH[server].liveness, HEALTH[server].readiness):
+        reply = httpx.get(f"http://127.0.0.1:{port}{path}")
+        assert reply.status_code == 200
+        assert not reply.headers["content-type"].startswith("text/html"), "a page says nothing about the server"
+
+
+def test_an_experiment_through_the_one_address_alone(stack, monkeypatch):
+    edge = f"http://127.0.0.1:{state.load().ports['edge']}"
+    monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", stack.gateway_key)
+    dataset = qa_eval.load_dataset("sample", examples=3, name="through-the-edge")
+
+    result = qa_eval.run_experiment(dataset, models=["nova-micro"], gateway=edge, phoenix=f"{edge}/phoenix")
+
+    (experiment,) = result.experiments
+    recorded = httpx.get(f"{edge}/phoenix/v1/experiments/{experiment.phoenix_id}/json").json()
+    assert len(recorded) == 3
+    assert str(result.url).startswith(f"{edge}/phoenix/")
+    trace = recorded[0]["trace_id"]
+    end = time.monotonic() + 30
+    while {"question", "litellm_request"} - names_in_trace(edge, trace) and time.monotonic() < end:
+        time.sleep(0.25)
+    assert {"question", "litellm_request"} <= names_in_trace(edge, trace)
+
+
+def names_in_trace(edge, trace):
+    """The spans of one trace: the client's own were posted through the edge, the gateway's by the gateway."""
+    query = "query ($id: String!) { getTraceByOtelId(traceId: $id) { spans(first: 50) { edges { node { name } } } } }"
+    answer = httpx.post(f"{edge}/phoenix/graphql", json={"query": query, "variables": {"id": trace}}).json()
+    found = answer["data"]["getTraceByOtelId"]
+    return {each["node"]["name"] for each in found["spans"]["edges"]} if found else set()
 
 
 def test_a_wrong_key_is_refused(stack):

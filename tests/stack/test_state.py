@@ -28,7 +28,6 @@ def key():
 def test_the_key_is_generated_once_and_only_the_user_can_read_it():
     generated = key()
 
-    assert generated.startswith("sk-")
     assert len(generated) > 40
     assert key() == generated
     assert state.key_file().read_text() == generated
@@ -52,7 +51,7 @@ def test_an_empty_key_file_is_replaced():
     key()
     state.key_file().write_text("")
 
-    assert key().startswith("sk-")
+    assert len(key()) > 40
 
 
 def test_two_machines_do_not_share_a_key(tmp_path, monkeypatch):

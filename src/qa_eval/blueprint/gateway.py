@@ -61,6 +61,13 @@ class Deployment(_Strict):
     model_info: ModelInfo
 
 
+class CacheArguments(_Strict):
+    """How long the gateway waits for Valkey, in seconds."""
+
+    socket_timeout: float = Field(gt=0)
+    socket_connect_timeout: float = Field(gt=0)
+
+
 class RouterSettings(_Strict):
     """How the router chooses and retries."""
 
@@ -69,6 +76,11 @@ class RouterSettings(_Strict):
     timeout: float = Field(gt=0)
     """Seconds of one try."""
     model_group_alias: dict[str, str] = {}
+    redis_host: EnvironmentReference | None = None
+    redis_port: EnvironmentReference | None = None
+    redis_password: EnvironmentReference | None = None
+    """Where the gateway's tasks share cooldowns and counts; where the variables are not set, each keeps its own."""
+    cache_kwargs: CacheArguments | None = None
 
 
 class GuardrailParams(_Strict):

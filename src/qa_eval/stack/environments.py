@@ -216,6 +216,6 @@ def _remove(folder: Path) -> None:
 
 def _running_programs() -> set[str]:
     programs: set[str] = set()
-    for process in psutil.process_iter(["cmdline"]):
-        programs.update((process.info["cmdline"] or [""])[:1])
+    for process in psutil.process_iter(["cmdline", "exe"]):  # nginx hides the one, Python's link is in the other
+        programs.update([*(process.info["cmdline"] or [])[:1], process.info["exe"] or ""])
     return programs

@@ -12,16 +12,19 @@ from typing import Final
 from qa_eval.errors import StackError
 
 USUAL: Final[Mapping[str, int | None]] = {
+    "edge": 8080,
     "litellm": 4000,
     "phoenix": 6006,
     "phoenix-grpc": None,
     "bedrock": None,
     "model": None,
+    "postgres": None,
+    "valkey": None,
 }
 """Every port of the stack, and the one it takes if nobody has it; None for any free one."""
 
-_TITLES: Final = {"litellm": "the gateway", "phoenix": "Phoenix"}
-_OPTIONS: Final = {"litellm": "--gateway-port", "phoenix": "--phoenix-port"}
+_TITLES: Final = {"edge": "the edge", "litellm": "the gateway", "phoenix": "Phoenix"}
+_OPTIONS: Final = {"edge": "--port", "litellm": "--gateway-port", "phoenix": "--phoenix-port"}
 
 
 def choose(

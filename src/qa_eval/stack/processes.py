@@ -4,7 +4,8 @@ In: a `Server`, that is a command, its settings and its health endpoint. Out: a 
 
 A process is known by its id and its start time, so that a recycled id is never taken for ours. Each also carries
 the mark `QA_EVAL_STACK_SERVER` in its environment, by which `stop` finds what no record knows: children of a
-killed server, servers of a command that was killed before it could write anything down.
+killed server, servers of a command that was killed before it could write anything down. Three programs write their
+title over their environment; they are known by their name and the folder in which they work.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import hashlib
 import http.client
 import json
 import os
+import re
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,9 +27,11 @@ import psutil
 
 from qa_eval.errors import StackError
 from qa_eval.stack.ports import is_free
-from qa_eval.stack.state import ProcessRecord, is_disk_full
+from qa_eval.stack.state import ProcessRecord, is_disk_full, write
 
 MARK: Final = "QA_EVAL_STACK_SERVER"
+
+_TITLED: Final = ("nginx", "postgres", "valkey-server")
 
 INHERITED: Final = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER")
 """The only variables of the user's that a server sees: keys, proxies, AWS profiles and settings of LiteLLM or
@@ -40,6 +45,15 @@ _TAIL_LINES: Final = 15
 
 # A Popen that is forgotten while its process runs warns when it is collected.
 _started: list[subprocess.Popen[bytes]] = []
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How a server that does not speak HTTP, or not at a path of its own, says that it is well."""
+
+    sent: bytes
+    reply: bytes
+    """A regular expression for the beginning of what a healthy server answers."""
 
 
 class PortTaken(StackError):
@@ -57,14 +71,18 @@ class Server:
     settings: Mapping[str, str] = field(repr=False)
     """Its environment variables; they may hold secrets."""
     port: int
-    health: str
-    """The path that answers 200 when the server can work."""
+    health: str | Exchange
+    """The path that answers 200 when the server can work, or what else to ask it."""
     home: Path
     """Its working and home folder."""
     log: Path
     version: str
     inputs: tuple[str, ...] = ()
     """Digests of the files that it reads when it starts."""
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Files that are put into its home before it starts, by name; they may hold secrets."""
+    first: bool = False
+    """Whether others need it when they start."""
 
     @property
     def mark(self) -> str:
@@ -74,7 +92,7 @@ class Server:
     @property
     def fingerprint(self) -> str:
         """Changes with everything that the server only sees when it starts."""
-        wanted = [self.command, sorted(self.settings.items()), self.inputs]
+        wanted = [self.command, sorted(self.settings.items()), self.inputs, sorted(self.files.items())]
         return hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
 
 
@@ -83,6 +101,8 @@ def start(server: Server) -> ProcessRecord:
     try:
         server.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         server.log.parent.mkdir(parents=True, exist_ok=True)
+        for name, content in server.files.items():
+            write(server.home / name, content)
         if server.log.exists():
             server.log.replace(server.log.with_suffix(".previous.log"))
         with server.log.open("wb") as log:
@@ -119,16 +139,27 @@ def find(record: ProcessRecord) -> psutil.Process | None:
     return process if is_ours and _is_alive(process) else None
 
 
-def is_healthy(port: int, path: str, timeout: float = 2) -> bool:
-    """Whether the server on this port of 127.0.0.1 answers 200 there, within `timeout` seconds."""
+def is_healthy(port: int, health: str | Exchange, timeout: float = 2) -> bool:
+    """Whether the server on this port of 127.0.0.1 answers as a healthy one, within `timeout` seconds."""
+    if isinstance(health, Exchange):
+        return _answers(port, health, timeout)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request("GET", path)
+        connection.request("GET", health)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
+
+
+def _answers(port: int, exchange: Exchange, timeout: float) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+            connection.sendall(exchange.sent)
+            return re.match(exchange.reply, connection.recv(256)) is not None
+    except OSError:
+        return False
 
 
 def wait_until_healthy(
@@ -189,16 +220,25 @@ def _members(targets: Mapping[str, ProcessRecord | None]) -> dict[str, set[psuti
     """The processes of those servers that have any."""
     members: dict[str, set[psutil.Process]] = {}
     for process in psutil.process_iter():
-        try:
-            mark = process.environ().get(MARK)
-        except (psutil.Error, OSError):  # somebody else's, or gone
-            continue
-        if mark is not None and mark in targets and process.pid != os.getpid():
+        mark = _mark(process, targets)
+        if mark is not None and process.pid != os.getpid():
             members.setdefault(mark, set()).add(process)
     for mark, record in targets.items():
         if record and (root := find(record)):
             members.setdefault(mark, set()).update([root, *_descendants(root)])
     return members
+
+
+def _mark(process: psutil.Process, marks: Collection[str]) -> str | None:
+    """Which of the marks a process carries, if any."""
+    try:
+        if process.name() in _TITLED:
+            folder = Path(process.cwd())
+            return next((mark for mark in marks if folder.is_relative_to(mark)), None)
+        mark = process.environ().get(MARK)
+    except (psutil.Error, OSError):  # somebody else's, or gone
+        return None
+    return mark if mark in marks else None
 
 
 def last_lines(path: Path, count: int, end: int | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the stack remembers between commands: ports, processes and the gateway's key, in `data_dir()/stack`.
+"""What the stack remembers between commands: ports, processes, options and secrets, in `data_dir()/stack`.
 
 The folder is the user's alone (mode 0700), files appear whole or not at all, and one command changes them at a time.
 """
@@ -8,19 +8,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 import filelock
 from pydantic import BaseModel, Field, ValidationError
 
+from qa_eval.blueprint.secrets import MASTER_KEY, Secret
 from qa_eval.errors import StackError
 from qa_eval.paths import data_dir
-
-KEY_PREFIX: Final = "sk-"
-"""LiteLLM takes only keys that begin so."""
 
 
 class ProcessRecord(BaseModel, frozen=True):
@@ -34,11 +30,23 @@ class ProcessRecord(BaseModel, frozen=True):
     version: str
 
 
+class Options(BaseModel, frozen=True):
+    """What runs beside the parts that always do; it stays so until a command says otherwise."""
+
+    auth: bool = False
+    """Phoenix asks who you are."""
+    postgres: bool = False
+    """Phoenix keeps its records in PostgreSQL instead of SQLite."""
+    valkey: bool = False
+    """The gateway shares its cooldowns and counts through Valkey."""
+
+
 class State(BaseModel):
     """The content of `state.json`."""
 
     ports: dict[str, int] = Field(default_factory=dict)
     servers: dict[str, ProcessRecord] = Field(default_factory=dict)
+    options: Options = Options()
 
 
 def folder() -> Path:
@@ -46,9 +54,14 @@ def folder() -> Path:
     return data_dir().absolute() / "stack"
 
 
+def secret_file(secret: Secret) -> Path:
+    """Where a secret is kept; only the user can read it."""
+    return folder() / secret.name
+
+
 def key_file() -> Path:
     """Where the gateway's master key is kept."""
-    return folder() / "master-key"
+    return secret_file(MASTER_KEY)
 
 
 def home(server: str) -> Path:
@@ -71,19 +84,24 @@ def load() -> State:
 
 def save(state: State) -> None:
     """Remember this, in one step."""
-    _write(folder() / "state.json", state.model_dump_json(indent=2))
+    write(folder() / "state.json", state.model_dump_json(indent=2))
+
+
+def read_secret(secret: Secret) -> str:
+    """A secret's value, generated when first asked for."""
+    path = secret_file(secret)
+    with contextlib.suppress(FileNotFoundError):
+        path.chmod(0o600)
+        if value := path.read_text(encoding="ascii").strip():
+            return value
+    value = secret.generate()
+    write(path, value)
+    return value
 
 
 def master_key() -> str:
-    """The gateway's master key, generated when first asked for."""
-    path = key_file()
-    with contextlib.suppress(FileNotFoundError):
-        path.chmod(0o600)
-        if key := path.read_text(encoding="ascii").strip():
-            return key
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
-    _write(path, key)
-    return key
+    """The gateway's master key."""
+    return read_secret(MASTER_KEY)
 
 
 @contextlib.contextmanager
@@ -124,7 +142,7 @@ def _private_folder() -> Path:
     return path
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Put a file that only the user can read in place; it is never there half."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:

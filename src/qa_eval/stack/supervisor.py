@@ -18,7 +18,9 @@ _PATIENCE_WITH_RUNNING: Final = 10.0
 
 
 def bring_up(servers: Sequence[Server], report: Callable[[str], None]) -> list[str]:
-    """Start what is missing, stopped, hung or outdated, all side by side; return the names of what was started.
+    """Start what is missing, stopped, hung or outdated; return the names of what was started.
+
+    Servers that others need come first; the rest start side by side.
 
     Raises:
         StackError: A server does not come up.
@@ -29,18 +31,23 @@ def bring_up(servers: Sequence[Server], report: Callable[[str], None]) -> list[s
         return []
     try:
         _stop([server.name for server in missing])
-        report(f"Starting {', '.join(server.title for server in missing)} ...")
-        started = [(server, _start(server)) for server in missing]
-        processes.wait_until_healthy(started, report)
+        _start_together([server for server in missing if server.first], report)
+        _start_together([server for server in missing if not server.first], report)
     except BaseException:
         _stop([server.name for server in missing])
         raise
     return [server.name for server in missing]
 
 
-def take_down(first: Collection[str], then: Collection[str]) -> list[str]:
-    """Stop servers, `first` before `then`; return the names of those that ran."""
-    return [*_stop(first), *_stop(then)]
+def take_down(*groups: Collection[str]) -> list[str]:
+    """Stop servers, one group after the other; return the names of those that ran."""
+    return [name for group in groups for name in _stop(group)]
+
+
+def _start_together(servers: Sequence[Server], report: Callable[[str], None]) -> None:
+    if servers:
+        report(f"Starting {', '.join(server.title for server in servers)} ...")
+        processes.wait_until_healthy([(server, _start(server)) for server in servers], report)
 
 
 def _runs(server: Server, remembered: state.State) -> bool:

