@@ -83,6 +83,7 @@ class Chatbot(Construct):
         self.alarms = self._alarms(alarm_topic)
         self._output(blueprint.BOT_OUTPUT, self.bot.attr_id)
         self._output(blueprint.ALIAS_OUTPUT, self.alias.attr_bot_alias_id)
+        self._output(blueprint.MODEL_OUTPUT, model)
 
     def _function(
         self,

@@ -221,4 +221,7 @@ def test_the_asset_is_the_handler_and_nothing_else(template):
 
 
 def test_the_stack_says_where_the_bot_is(template):
-    assert {blueprint.BOT_OUTPUT, blueprint.ALIAS_OUTPUT} <= template["Outputs"].keys()
+    outputs = template["Outputs"]
+
+    assert {blueprint.BOT_OUTPUT, blueprint.ALIAS_OUTPUT} <= outputs.keys()
+    assert outputs[blueprint.MODEL_OUTPUT]["Value"] == "qa"

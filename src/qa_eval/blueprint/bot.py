@@ -21,7 +21,8 @@ UTTERANCES: Final = ("I have a question", "Can I ask you something", "Answer a q
 
 BOT_OUTPUT: Final = "ChatbotBotId"
 ALIAS_OUTPUT: Final = "ChatbotAliasId"
-"""The stack outputs in which `qa-eval chat --stack` finds the bot."""
+MODEL_OUTPUT: Final = "ChatbotModel"
+"""The stack outputs that tell `qa-eval` where the bot is, and whom it asks."""
 
 
 def asset_folder() -> Path:

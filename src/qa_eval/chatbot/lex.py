@@ -23,7 +23,14 @@ _BUSY |= {"BadGatewayException": "gateway_error", "InternalServerException": "ga
 class LexBot:
     """One alias of a Lex V2 bot."""
 
-    def __init__(self, bot_id: str, alias_id: str) -> None:
+    def __init__(self, bot_id: str, alias_id: str, model: str) -> None:
+        """
+        Args:
+            bot_id: The bot's id, ten letters and digits.
+            alias_id: The id of its alias.
+            model: The model group that it asks; the deployment decides it.
+        """
+        self.model = model
         # Lex waits 30 s for its function; a second try of ours would ask the model twice.
         config = Config(
             connect_timeout=5, read_timeout=budgets.LEX + 10, retries={"total_max_attempts": 1}, max_pool_connections=32
@@ -43,9 +50,10 @@ class LexBot:
         except (BotoCoreError, ClientError) as error:
             raise ChatbotError(f"The stack {name!r} cannot be looked up: {_sentence(error)}") from None
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-        if not {blueprint.BOT_OUTPUT, blueprint.ALIAS_OUTPUT} <= outputs.keys():
+        names = (blueprint.BOT_OUTPUT, blueprint.ALIAS_OUTPUT, blueprint.MODEL_OUTPUT)
+        if not outputs.keys() >= set(names):
             raise ChatbotError(f"The stack {name!r} has no chatbot: name the stack that `qa-eval infra deploy` made.")
-        return cls(outputs[blueprint.BOT_OUTPUT], outputs[blueprint.ALIAS_OUTPUT])
+        return cls(*(outputs[name] for name in names))
 
     def say(self, session_id: str, message: str, attributes: Mapping[str, str] | None = None) -> BotReply:
         """See `Bot.say`."""

@@ -69,9 +69,12 @@ def _here(url: str, key: str | None, model: str) -> Bot:
     from qa_eval.chatbot.local import LocalBot
     from qa_eval.gateway.client import GatewayClient
 
-    client = GatewayClient(url, key)
-    asyncio.run(client.check([model]))
-    return LocalBot(f"{client.url}/v1", model, key)
+    async def check() -> str:
+        async with GatewayClient(url, key) as client:
+            await client.check([model])
+            return client.url
+
+    return LocalBot(f"{asyncio.run(check())}/v1", model, key)
 
 
 def _messages() -> Iterator[str]:
