@@ -359,6 +359,9 @@ def _check_settings(settings: Settings) -> None:
             f"--max-errors {settings.max_errors:g} is no share: give 0 to 1.": not 0 <= settings.max_errors <= 1,
             "--max-cost leaves nothing to spend: give US dollars above 0.": settings.max_cost is not None
             and not settings.max_cost > 0,
+            "--max-cost cannot be kept with the chatbot as the target: it does not tell what its answers cost.": (
+                settings.max_cost is not None and settings.target != "gateway"
+            ),
             "--max-time leaves no time: give seconds above 0.": settings.max_time_s is not None
             and not settings.max_time_s > 0,
             f"--similarity {settings.similarity} is unknown: give {', '.join(EMBEDDERS)}.": settings.similarity

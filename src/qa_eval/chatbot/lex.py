@@ -76,7 +76,8 @@ class LexBot:
 def _client(service: str, config: Config | None = None) -> Any:
     try:
         # Most SDKs read AWS_REGION; this one reads AWS_DEFAULT_REGION only.
-        return boto3.client(service, config=config, region_name=os.environ.get("AWS_REGION") or None)
+        session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+        return session.client(service, config=config)
     except BotoCoreError as error:
         raise ChatbotError(f"AWS cannot be asked: {_sentence(error)}") from None
 
