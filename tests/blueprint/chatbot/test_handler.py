@@ -563,6 +563,8 @@ def bare(text: str) -> str:
 @example("x" * 1023 + "😀" * 1700)
 @example("x. " * 1500)
 @example(("x" * 1000 + ". ") * 4 + "y" * 492)
+@example(("x" * 999 + ". ") * 4 + "y" * 600)
+@example("x" * 1018 + "。a" + "😀" * 2047 + "b")
 @example("x" * 4501)
 @example("x" * 20000)
 def test_an_answer_is_split_by_the_rule(answer):
