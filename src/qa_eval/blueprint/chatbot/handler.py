@@ -57,6 +57,7 @@ OUTPUT_BYTES = 24_000
 LONGEST_CONTEXT_BYTES = 6000
 
 _INSTRUCTION = "You are a helpful assistant in a chat window. Answer in short plain text, without Markdown."
+_HEADERS = {"content-type": "application/json", "user-agent": "qa-eval-chatbot"}
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[”’」』）]*|(?=\n)")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _T = TypeVar("_T")
@@ -195,7 +196,7 @@ class Chatbot:
                 "POST",
                 f"{self._settings.endpoint.rstrip('/')}/chat/completions",
                 body=body.encode(),
-                headers={"content-type": "application/json", **limits(seconds), **headers},
+                headers={**_HEADERS, **limits(seconds), **headers},
                 timeout=urllib3.Timeout(connect=min(seconds, 5.0), read=seconds),
                 retries=False,
                 redirect=False,
