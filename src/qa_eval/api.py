@@ -359,6 +359,9 @@ def _check_settings(settings: Settings) -> None:
             f"--max-errors {settings.max_errors:g} is no share: give 0 to 1.": not 0 <= settings.max_errors <= 1,
             "--max-cost leaves nothing to spend: give US dollars above 0.": settings.max_cost is not None
             and not settings.max_cost > 0,
+            f"--temperature {settings.temperature:g} does not reach the chatbot, which answers at 0: leave it out.": (
+                settings.temperature != 0 and settings.target != "gateway"
+            ),
             "--max-cost cannot be kept with the chatbot as the target: it does not tell what its answers cost.": (
                 settings.max_cost is not None and settings.target != "gateway"
             ),
@@ -378,7 +381,7 @@ def _asker(settings: Settings, servers: Servers) -> Callable[[GatewayClient], As
     from qa_eval.chatbot.target import in_front_of_gateway, in_lex
 
     if settings.target == "chatbot":
-        return lambda client: in_front_of_gateway(client.url, servers.gateway_key)
+        return lambda client: in_front_of_gateway(client.url, servers.gateway_key, settings.timeout_s)
     target = in_lex(settings.target.removeprefix("lex:"), settings.models)
     return lambda client: target
 

@@ -51,17 +51,18 @@ def test_every_question_of_the_sample_fits():
 
 def test_the_model_reads_the_very_prompt(serve):
     gateway = serve(lambda fake, prompt: "the Mulde")
-    attempt = ask(in_front_of_gateway(gateway.url, KEY))
+    attempt = ask(in_front_of_gateway(gateway.url, KEY, 10))
 
     assert (attempt.reply.outcome, attempt.reply.text) == (Outcome.ANSWERED, "the Mulde")
     assert attempt.reply.latency_s > 0
     assert gateway.requests[0]["messages"][-1]["content"] == PROMPT
+    assert gateway.requests[0]["max_tokens"] == 32
     assert gateway.headers[0]["traceparent"] == TRACE
 
 
 def test_each_question_is_a_conversation_of_its_own_and_each_model_has_a_bot(serve):
     gateway = serve(lambda fake, prompt: "an answer")
-    target = in_front_of_gateway(gateway.url, KEY)
+    target = in_front_of_gateway(gateway.url, KEY, 10)
     for model in ("qa", "other", "qa"):
         ask(target, model=model)
 
@@ -85,14 +86,14 @@ def test_each_question_is_a_conversation_of_its_own_and_each_model_has_a_bot(ser
     ],
 )
 def test_a_failure_is_an_outcome_and_scores_nothing(serve, answer, outcome, message, retry):
-    attempt = ask(in_front_of_gateway(serve(lambda fake, prompt: answer()).url, KEY))
+    attempt = ask(in_front_of_gateway(serve(lambda fake, prompt: answer()).url, KEY, 10))
 
     assert (attempt.reply.outcome, attempt.reply.text, attempt.reply.message) == (outcome, "", message)
     assert (attempt.retry, attempt.unreachable) == (retry, False)
 
 
 def test_a_gateway_that_is_away_is_waited_for():
-    attempt = ask(in_front_of_gateway("http://127.0.0.1:9", KEY))
+    attempt = ask(in_front_of_gateway("http://127.0.0.1:9", KEY, 10))
 
     assert attempt.reply.outcome is Outcome.GATEWAY_ERROR
     assert attempt.unreachable
@@ -100,7 +101,7 @@ def test_a_gateway_that_is_away_is_waited_for():
 
 def test_a_question_that_does_not_fit_is_refused_not_cut(serve):
     gateway = serve(lambda fake, prompt: "an answer")
-    target = in_front_of_gateway(gateway.url, KEY)
+    target = in_front_of_gateway(gateway.url, KEY, 10)
     long_question = ask(target, "Context: c\n\nQuestion: " + "q" * 1100)
     long_context = ask(target, "Context: " + "c" * 6100 + "\n\nQuestion: Which?")
 
@@ -136,7 +137,7 @@ def test_many_questions_are_under_way_at_once():
         return loop.time() - began
 
     gateway = FakeGateway(slowly)
-    took = asyncio.run(all_at_once(in_front_of_gateway(gateway.url, KEY)))
+    took = asyncio.run(all_at_once(in_front_of_gateway(gateway.url, KEY, 10)))
     gateway.close()
 
     assert took < 3, "one after the other would take 6 s"

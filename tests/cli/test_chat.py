@@ -153,6 +153,7 @@ def test_a_mistake_is_one_sentence(arguments, sentence) -> None:
     [
         (["--target", "elsewhere"], "--target elsewhere is unknown: give gateway, chatbot or lex:STACK."),
         (["--target", "chatbot", "--max-cost", "1"], "--max-cost cannot be kept with the chatbot"),
+        (["--target", "chatbot", "--temperature", "1"], "--temperature 1 does not reach the chatbot"),
     ],
 )
 def test_a_wrong_target_is_one_sentence(arguments, sentence) -> None:

@@ -38,8 +38,8 @@ class Bot(Protocol):
         Args:
             session_id: Names the conversation: 2 to 100 letters, digits and `._:-`.
             message: 1 to 1,024 characters.
-            attributes: Lex's request attributes: `context`, which the model reads before the message, and
-                `traceparent`.
+            attributes: Lex's request attributes: `context`, which the model reads before the message, `max_tokens`
+                and `traceparent`.
 
         Raises:
             ChatbotError: The bot itself cannot be reached. What the bot says of the gateway is a reply.

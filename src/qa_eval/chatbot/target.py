@@ -3,7 +3,7 @@
 A chat message holds 1,024 characters, and a question on a text is longer. Its last paragraphs go as the message, as
 many as fit, and what stands before them as the request attribute `context`; the handler puts the two together again,
 so that the model reads the very prompt that the gateway would get, after the chatbot's own instruction. Each question
-is a conversation of its own. How long an answer may be is the chatbot's own setting.
+is a conversation of its own.
 """
 
 from __future__ import annotations
@@ -48,27 +48,28 @@ class ChatbotTarget:
         max_tokens: int,
         traceparent: str | None = None,
     ) -> Attempt:
-        """Ask once; see `Asker`. Temperature and the longest answer are the bot's own."""
+        """Ask once; see `Asker`. The temperature is the bot's own, 0."""
         started_at = datetime.now(UTC)
         parts = divide(prompt)
         if parts is None:
             problem = f"the prompt's last paragraph is longer than the {LONGEST_MESSAGE:,} characters of a message"
             return Attempt(Reply(Outcome.REFUSED, "", started_at, 0.0, message=problem))
-        named = {"context": parts[0], "traceparent": traceparent}
+        named = {"context": parts[0], "max_tokens": str(max_tokens), "traceparent": traceparent}
         attributes = {name: value for name, value in named.items() if value}
         loop, bot = asyncio.get_running_loop(), self._bot_of(model)
         reply, seconds = await loop.run_in_executor(self._threads, _say, bot, parts[1], attributes)
         return _as_attempt(reply, started_at, seconds)
 
 
-def in_front_of_gateway(url: str, key: str | None) -> ChatbotTarget:
+def in_front_of_gateway(url: str, key: str | None, seconds: float) -> ChatbotTarget:
     """The chatbot's handler, here, in front of a gateway; each model group has a bot of its own.
 
     Args:
         url: The gateway's base URL, without `/v1`.
         key: Its key; None where it needs none.
+        seconds: What an answer may take. The 28 s of the deployed function would measure the machine here.
     """
-    return ChatbotTarget(lambda model: LocalBot(f"{url}/v1", model, key))
+    return ChatbotTarget(lambda model: LocalBot(f"{url}/v1", model, key, seconds=seconds))
 
 
 def in_lex(stack: str, models: Sequence[str]) -> ChatbotTarget:

@@ -143,11 +143,16 @@ def test_a_program_may_send_a_context_and_a_trace(serve):
     gateway = serve(lambda fake, prompt: ANSWER)
     trace = f"00-{'ab' * 16}-{'cd' * 8}-01"
     ask(gateway, event(requestAttributes={"context": "The Mulde is a river.", "traceparent": trace}))
+    for tokens in ("32", "999999", "0", "-1", "1e9", "٣"):
+        ask(gateway, event(requestAttributes={"max_tokens": tokens}))
     ask(gateway, event(requestAttributes={"traceparent": "evil\r\nx-header: 1"}))
 
     assert gateway.requests[0]["messages"][-1]["content"] == f"The Mulde is a river.\n\n{QUESTION}"
     assert gateway.headers[0]["traceparent"] == trace
-    assert "traceparent" not in gateway.headers[1]
+    assert "traceparent" not in gateway.headers[-1]
+    usual = handler.LONGEST_ANSWER_TOKENS
+    asked = [request["max_tokens"] for request in gateway.requests]
+    assert asked == [usual, 32, usual, usual, usual, usual, usual, usual]
 
 
 def raw(text: str, status: int = 200) -> web.Response:

@@ -6,9 +6,10 @@ ships. `qa-eval chat --local` sends the same events to the same code.
 Environment: `LITELLM_ENDPOINT` (the gateway's base URL), `LITELLM_MODEL`, and `LITELLM_API_KEY` or
 `LITELLM_API_KEY_SECRET_ARN`.
 
-A program that talks to the bot may send two request attributes: `context`, a text that the model reads before the
-message (Lex takes 1,024 characters of message), and `traceparent`, the trace that the gateway's spans join. It reads
-in the session attributes what became of the turn: `outcome` (`answered`, or why there is no answer) and `reason`.
+A program that talks to the bot may send request attributes: `context`, a text that the model reads before the message
+(Lex takes 1,024 characters of message), `max_tokens`, the longest answer if it shall be shorter than usual, and
+`traceparent`, the trace that the gateway's spans join. It reads in the session attributes what became of the turn:
+`outcome` (`answered`, or why there is no answer) and `reason`.
 
 Nothing that a user or a model said is logged.
 """
@@ -59,6 +60,7 @@ LONGEST_CONTEXT_BYTES = 6000
 _INSTRUCTION = "You are a helpful assistant in a chat window. Answer in short plain text, without Markdown."
 _HEADERS = {"content-type": "application/json", "user-agent": "qa-eval-chatbot"}
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[”’」』）]*|(?=\n)")
+_COUNT = re.compile(r"[1-9][0-9]{0,5}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _T = TypeVar("_T")
 
@@ -94,6 +96,7 @@ class Turn:
 
     message: str
     context: str
+    max_tokens: int
     traceparent: str | None
     session_id: str
     history: list[dict[str, str]]
@@ -159,7 +162,7 @@ class Chatbot:
                 "model": self._settings.model,
                 "messages": _messages(turn),
                 "temperature": 0,
-                "max_tokens": LONGEST_ANSWER_TOKENS,
+                "max_tokens": turn.max_tokens,
                 "user": turn.session_id,  # by which Phoenix groups a conversation
             }
         )
@@ -240,12 +243,13 @@ def read_turn(event: Any) -> Turn:
         raise NoAnswer("refused", "no_text", NOT_TYPED)
     if len(message) > LONGEST_MESSAGE:
         raise NoAnswer("refused", "too_long", TOO_LONG)
-    context, traceparent = str(requested.get("context", "")), str(requested.get("traceparent", ""))
+    context, traceparent, tokens = (str(requested.get(name, "")) for name in ("context", "traceparent", "max_tokens"))
     if len(context.encode(errors="replace")) > LONGEST_CONTEXT_BYTES:
         raise NoAnswer("refused", "context_too_long")
     return Turn(
         message=_valid(message),
         context=_valid(context),
+        max_tokens=min(int(tokens), LONGEST_ANSWER_TOKENS) if _COUNT.fullmatch(tokens) else LONGEST_ANSWER_TOKENS,
         traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
         session_id=str(event.get("sessionId", "")),
         history=_read_history(_attributes(event).get("history")),
