@@ -7,6 +7,7 @@ the error's exit code.
      ├─ InputError               2  an argument, a file or a setting is wrong
      │   └─ DatasetError         2  a dataset is missing, broken or empty
      ├─ GatewayError             2  the gateway is not there or refuses us
+     ├─ ChatbotError             2  the chatbot cannot be found or reached
      ├─ PhoenixError             2  Phoenix is not there or refuses us
      ├─ StackError               2  the local stack cannot be built, started or stopped
      ├─ StoppedEarly             3  a limit ended the run; what was received is kept
@@ -32,6 +33,10 @@ class DatasetError(InputError):
 
 class GatewayError(QaEvalError):
     """The gateway cannot be reached, refuses the key, or does not know the model."""
+
+
+class ChatbotError(QaEvalError):
+    """The deployed chatbot cannot be found or reached, or refuses the message."""
 
 
 class PhoenixError(QaEvalError):
