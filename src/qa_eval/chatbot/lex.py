@@ -1,7 +1,8 @@
-"""The deployed chatbot, through Amazon Lex. Region and credentials are those of the AWS SDK's usual places."""
+"""The deployed chatbot, through Amazon Lex. Credentials are those of the AWS SDK, the region too, or AWS_REGION."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,7 +67,8 @@ class LexBot:
 
 def _client(service: str, config: Config | None = None) -> Any:
     try:
-        return boto3.client(service, config=config)
+        # Most SDKs read AWS_REGION; this one reads AWS_DEFAULT_REGION only.
+        return boto3.client(service, config=config, region_name=os.environ.get("AWS_REGION") or None)
     except BotoCoreError as error:
         raise ChatbotError(f"AWS cannot be asked: {_sentence(error)}") from None
 

@@ -306,9 +306,10 @@ def _within(seconds: float, work: Callable[[], _T]) -> _T:
         except Exception as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(max(seconds, 0))
+    if seconds > 0:
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(seconds)
     if errors:
         raise errors[0]
     if not results:
