@@ -93,7 +93,8 @@ def _messages() -> Iterator[str]:
 def _turn(bot: Bot, session: str, message: str) -> bool:
     """One question and what is shown of its answer; whether there is one."""
     reply = bot.say(session, message)
-    typer.echo("\n".join(reply.messages))
+    for text in reply.messages:
+        typer.echo(text)
     if not reply.answered:
         typer.echo(f"No answer: {_why(reply)}.", err=True)
     return reply.answered
