@@ -20,9 +20,10 @@ ALLOWED = {
     "gateway": LEAVES | {"data"},
     "experiment": LEAVES | {"data", "metrics", "gateway", "embedding"},
     "blueprint": {"errors"},
+    "chatbot": LEAVES | {"blueprint", "gateway"},
     "stack": LEAVES | {"blueprint", "embedding"},
-    "api": LEAVES | {"data", "experiment", "gateway", "stack", "blueprint"},
-    "cli": LEAVES | {"", "api", "data", "experiment", "gateway", "metrics", "stack", "blueprint"},
+    "api": LEAVES | {"data", "experiment", "gateway", "stack", "blueprint", "chatbot"},
+    "cli": LEAVES | {"", "api", "data", "experiment", "gateway", "metrics", "stack", "blueprint", "chatbot"},
 }
 
 

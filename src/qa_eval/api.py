@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -30,7 +31,9 @@ from qa_eval.experiment.runs import RunSummary, find_run
 from qa_eval.experiment.runs import list_runs as _list_runs
 from qa_eval.experiment.runs import open_run as _open_run
 from qa_eval.experiment.scoring import EMBEDDERS
+from qa_eval.gateway.client import GatewayClient
 from qa_eval.gateway.prompt import Prompt, default_prompt, read_prompt
+from qa_eval.gateway.reply import Asker
 from qa_eval.paths import data_dir
 
 _P = ParamSpec("_P")
@@ -82,6 +85,7 @@ def _run_experiment(
     temperature: float = 0.0,
     max_tokens: int = 32,
     repeat: int = 1,
+    target: str = "gateway",
     concurrency: int | None = None,
     max_errors: float = 0.1,
     max_cost: float | None = None,
@@ -106,6 +110,8 @@ def _run_experiment(
         temperature: 0 for the most likely answer.
         max_tokens: The longest answer, in tokens.
         repeat: How many times each question is asked of each model.
+        target: Who is asked: the `gateway`, the `chatbot` in front of it (its handler, here), or `lex:STACK`, the
+            deployed chatbot, whose one model must be the one of `models`.
         concurrency: How many questions are under way at once; None adapts to what the gateway bears.
         max_errors: The share of questions, 0 to 1, that may fail before the run stops.
         max_cost: US dollars, as the gateway counts them, after which no more is asked.
@@ -130,6 +136,7 @@ def _run_experiment(
         temperature=temperature,
         max_tokens=max_tokens,
         repeat=repeat,
+        target=target,
         concurrency=concurrency,
         max_errors=max_errors,
         max_cost=max_cost,
@@ -144,11 +151,19 @@ def _run_experiment(
         servers, started = _local_servers(_replay_table(loaded, replay), record, report)
     else:
         servers, started = _named_servers(gateway, phoenix, record), False
+    asker = _asker(settings, servers)
     place = {"local": local, "replay": str(Path(replay).absolute()) if replay else None, "phoenix_url": phoenix}
 
     async def run() -> RunResult:
         return await execute(
-            loaded, settings, servers, runs_folder=_runs(), facts={"place": place}, observer=observer, report=report
+            loaded,
+            settings,
+            servers,
+            runs_folder=_runs(),
+            facts={"place": place},
+            observer=observer,
+            report=report,
+            asker=asker,
         )
 
     return _Prepared(run, report, started)
@@ -201,8 +216,18 @@ def _resume(
         phoenix = phoenix or place["phoenix_url"]
         servers, started = _named_servers(gateway or plan.settings.gateway, phoenix, facts["recorded"]), False
 
+    asker = _asker(plan.settings, servers)
+
     async def run_on() -> RunResult:
-        return await go_on(path, servers, retry_failed=retry_failed, changes=changes, observer=observer, report=report)
+        return await go_on(
+            path,
+            servers,
+            retry_failed=retry_failed,
+            changes=changes,
+            observer=observer,
+            report=report,
+            asker=asker,
+        )
 
     return _Prepared(run_on, report, started)
 
@@ -325,12 +350,21 @@ def _check_settings(settings: Settings) -> None:
             f"--max-tokens {settings.max_tokens} leaves no room for an answer: give at least 1.": settings.max_tokens
             < 1,
             f"--repeat {settings.repeat} asks nothing: give at least 1.": settings.repeat < 1,
+            f"--target {settings.target} is unknown: give gateway, chatbot or lex:STACK.": not re.fullmatch(
+                "gateway|chatbot|lex:.+", settings.target
+            ),
             f"--concurrency {settings.concurrency} asks nothing: give at least 1, or `auto`.": settings.concurrency
             is not None
             and settings.concurrency < 1,
             f"--max-errors {settings.max_errors:g} is no share: give 0 to 1.": not 0 <= settings.max_errors <= 1,
             "--max-cost leaves nothing to spend: give US dollars above 0.": settings.max_cost is not None
             and not settings.max_cost > 0,
+            f"--temperature {settings.temperature:g} does not reach the chatbot, which answers at 0: leave it out.": (
+                settings.temperature != 0 and settings.target != "gateway"
+            ),
+            "--max-cost cannot be kept with the chatbot as the target: it does not tell what its answers cost.": (
+                settings.max_cost is not None and settings.target != "gateway"
+            ),
             "--max-time leaves no time: give seconds above 0.": settings.max_time_s is not None
             and not settings.max_time_s > 0,
             f"--similarity {settings.similarity} is unknown: give {', '.join(EMBEDDERS)}.": settings.similarity
@@ -338,6 +372,18 @@ def _check_settings(settings: Settings) -> None:
             "The prompt does not hold {question}: say where the question goes.": "{question}" not in settings.prompt,
         }
     )
+
+
+def _asker(settings: Settings, servers: Servers) -> Callable[[GatewayClient], Asker]:
+    """Who is asked in the gateway's place."""
+    if settings.target == "gateway":
+        return lambda client: client
+    from qa_eval.chatbot.target import in_front_of_gateway, in_lex
+
+    if settings.target == "chatbot":
+        return lambda client: in_front_of_gateway(client.url, servers.gateway_key, settings.timeout_s)
+    target = in_lex(settings.target.removeprefix("lex:"), settings.models)
+    return lambda client: target
 
 
 def _check_servers(

@@ -7,6 +7,7 @@ the error's exit code.
      ├─ InputError               2  an argument, a file or a setting is wrong
      │   └─ DatasetError         2  a dataset is missing, broken or empty
      ├─ GatewayError             2  the gateway is not there or refuses us
+     ├─ ChatbotError             2  the chatbot cannot be found or reached
      ├─ PhoenixError             2  Phoenix is not there or refuses us
      │   └─ PhoenixAway          2  Phoenix does not answer now; what it lacks can be recorded later
      ├─ StackError               2  the local stack cannot be built, started or stopped
@@ -33,6 +34,10 @@ class DatasetError(InputError):
 
 class GatewayError(QaEvalError):
     """The gateway cannot be reached, refuses the key, or does not know the model."""
+
+
+class ChatbotError(QaEvalError):
+    """The deployed chatbot cannot be found or reached, or refuses the message."""
 
 
 class PhoenixError(QaEvalError):

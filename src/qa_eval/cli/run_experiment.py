@@ -37,6 +37,9 @@ def command(
     temperature: Annotated[float, typer.Option(help="0 for the most likely answer.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(help="The longest answer, in tokens.")] = 32,
     repeat: Annotated[int, typer.Option(metavar="K", help="Ask each question K times.")] = 1,
+    target: Annotated[
+        str, typer.Option(metavar="gateway|chatbot|lex:STACK", help="Who is asked: a model, or the chatbot before it.")
+    ] = "gateway",
     concurrency: Annotated[
         str, typer.Option(metavar="N|auto", help="How many questions are under way at once.")
     ] = "auto",
@@ -92,6 +95,7 @@ def command(
                 temperature=temperature,
                 max_tokens=max_tokens,
                 repeat=repeat,
+                target=target,
                 concurrency=at_once(concurrency),
                 max_errors=max_errors,
                 max_cost=max_cost,

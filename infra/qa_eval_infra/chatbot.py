@@ -1,0 +1,284 @@
+"""The chatbot on AWS: an Amazon Lex bot whose every answer a Lambda function fetches from the gateway.
+
+In: the gateway's URL and key, and where in the network the function stands. Out: the bot, its alias, and the outputs
+by which `qa-eval chat --stack` finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Final
+
+from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lex as lex
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from qa_eval.blueprint import bot as blueprint
+from qa_eval.blueprint import budgets
+from qa_eval.blueprint.chatbot.handler import SORRY
+
+CONCURRENCY: Final = 25
+"""Conversations at once: what Lex serves on an alias."""
+
+_NETWORK_ACTIONS: Final = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
+
+
+class Chatbot(Construct):
+    """The Lex bot `QAAssistant`, its version and alias, the function behind it, logs and alarms."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        gateway_url: str,
+        key_secret: secretsmanager.ISecret,
+        model: str,
+        vpc: ec2.IVpc | None = None,
+        subnets: ec2.SubnetSelection | None = None,
+        security_group: ec2.ISecurityGroup | None = None,
+        alarm_topic: sns.ITopic | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
+    ) -> None:
+        """
+        Args:
+            scope: The stack, or a construct in it.
+            id: The construct's name in its scope.
+            gateway_url: Where the function reaches the gateway: the internal load balancer, or the public name.
+            key_secret: The gateway's key, as the secret's whole text.
+            model: The model group that answers.
+            vpc: The network of the gateway; None where the gateway is public.
+            subnets: Where in `vpc` the function stands. Secrets Manager must be reachable from there.
+            security_group: The function's; the load balancer must admit it.
+            alarm_topic: Who is told of alarms.
+            log_retention: How long the function's and the conversations' logs are kept.
+        """
+        super().__init__(scope, id)
+        self.function = self._function(vpc, subnets, security_group, log_retention)
+        self.function.add_environment("LITELLM_ENDPOINT", gateway_url)
+        self.function.add_environment("LITELLM_MODEL", model)
+        self.function.add_environment("LITELLM_API_KEY_SECRET_ARN", key_secret.secret_arn)
+        key_secret.grant_read(self.function)
+        self.bot = self._bot()
+        self.alias = self._alias(self._version(), log_retention)
+        self.function.add_permission(
+            "Lex", principal=iam.ServicePrincipal("lexv2.amazonaws.com"), source_arn=self.alias.attr_arn
+        )
+        self.alarms = self._alarms(alarm_topic)
+        self._output(blueprint.BOT_OUTPUT, self.bot.attr_id)
+        self._output(blueprint.ALIAS_OUTPUT, self.alias.attr_bot_alias_id)
+        self._output(blueprint.MODEL_OUTPUT, model)
+
+    def _function(
+        self,
+        vpc: ec2.IVpc | None,
+        subnets: ec2.SubnetSelection | None,
+        security_group: ec2.ISecurityGroup | None,
+        log_retention: logs.RetentionDays,
+    ) -> lambda_.Function:
+        self.log_group = self._log_group("FunctionLogs", log_retention)
+        role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(role)
+        if vpc:
+            # Lambda makes the network interfaces in the function's name; they have no ARN beforehand.
+            role.add_to_policy(iam.PolicyStatement(actions=list(_NETWORK_ACTIONS), resources=["*"]))
+        return lambda_.Function(
+            self,
+            "Function",
+            description="Fulfils the Lex bot's turns through the LiteLLM gateway",
+            code=lambda_.Code.from_asset(
+                str(blueprint.asset_folder()), exclude=["__init__.py", "__pycache__", "*.pyc", ".*"]
+            ),
+            handler="handler.lambda_handler",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            architecture=lambda_.Architecture.ARM_64,
+            memory_size=512,
+            timeout=Duration.seconds(budgets.LAMBDA),
+            reserved_concurrent_executions=CONCURRENCY,
+            role=role,
+            vpc=vpc,
+            vpc_subnets=subnets,
+            security_groups=[security_group] if security_group else None,
+            log_group=self.log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            application_log_level_v2=lambda_.ApplicationLogLevel.INFO,
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,
+        )
+
+    def _bot(self) -> lex.CfnBot:
+        self._bot_role = iam.Role(
+            self,
+            "BotRole",
+            assumed_by=iam.ServicePrincipal(
+                "lexv2.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+            ),
+        )
+        return lex.CfnBot(
+            self,
+            "Bot",
+            name=blueprint.BOT_NAME,
+            description="Answers questions through the LiteLLM gateway",
+            role_arn=self._bot_role.role_arn,
+            data_privacy={"ChildDirected": False},
+            idle_session_ttl_in_seconds=blueprint.IDLE_SESSION_S,
+            auto_build_bot_locales=True,
+            bot_locales=[_locale()],
+        )
+
+    def _version(self) -> lex.CfnBotVersion:
+        """A snapshot of the bot. CloudFormation makes a new one only for a new name, so the name tells the content."""
+        content = Stack.of(self).resolve([self.bot.bot_locales, self.bot.data_privacy, blueprint.IDLE_SESSION_S])
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return lex.CfnBotVersion(
+            self,
+            f"Version{digest[:12]}",
+            bot_id=self.bot.attr_id,
+            bot_version_locale_specification=[
+                lex.CfnBotVersion.BotVersionLocaleSpecificationProperty(
+                    locale_id=blueprint.LOCALE,
+                    bot_version_locale_details=lex.CfnBotVersion.BotVersionLocaleDetailsProperty(
+                        source_bot_version="DRAFT"
+                    ),
+                )
+            ],
+        )
+
+    def _alias(self, version: lex.CfnBotVersion, log_retention: logs.RetentionDays) -> lex.CfnBotAlias:
+        """The name under which clients call the bot; the second of the two switches for the code hook is here."""
+        self.conversations = self._log_group("Conversations", log_retention, masked=True)
+        self.conversations.grant_write(self._bot_role)
+        hook = lex.CfnBotAlias.LambdaCodeHookProperty(
+            code_hook_interface_version="1.0", lambda_arn=self.function.function_arn
+        )
+        alias = lex.CfnBotAlias(
+            self,
+            "Alias",
+            bot_id=self.bot.attr_id,
+            bot_alias_name="live",
+            bot_version=version.attr_bot_version,
+            bot_alias_locale_settings=[
+                lex.CfnBotAlias.BotAliasLocaleSettingsItemProperty(
+                    locale_id=blueprint.LOCALE,
+                    bot_alias_locale_setting=lex.CfnBotAlias.BotAliasLocaleSettingsProperty(
+                        enabled=True,
+                        code_hook_specification=lex.CfnBotAlias.CodeHookSpecificationProperty(lambda_code_hook=hook),
+                    ),
+                )
+            ],
+            conversation_log_settings=_text_logs(self.conversations),
+        )
+        alias.node.add_dependency(self._bot_role)
+        return alias
+
+    def _log_group(self, name: str, retention: logs.RetentionDays, *, masked: bool = False) -> logs.LogGroup:
+        """A log group that goes with the stack; `masked` hides in it what the guardrail hides from the models."""
+        identifiers = [logs.DataIdentifier.EMAILADDRESS, logs.DataIdentifier.PHONENUMBER_US]
+        policy = logs.DataProtectionPolicy(identifiers=identifiers) if masked else None
+        return logs.LogGroup(
+            self, name, retention=retention, removal_policy=RemovalPolicy.DESTROY, data_protection_policy=policy
+        )
+
+    def _alarms(self, topic: sns.ITopic | None) -> tuple[cloudwatch.Alarm, ...]:
+        """The function failed or was refused, or several turns in five minutes had no answer."""
+        unanswered = self.log_group.add_metric_filter(
+            "Unanswered",
+            filter_pattern=logs.FilterPattern.string_value("$.level", "=", "ERROR"),
+            metric_namespace="qa-eval",
+            metric_name=f"{Aws.STACK_NAME}-chatbot-unanswered",
+        )
+        period = Duration.minutes(5)
+        alarms = (
+            self._alarm("Errors", self.function.metric_errors(period=period), 1, "The chatbot's function failed."),
+            self._alarm("Throttles", self.function.metric_throttles(period=period), 1, "Chatbot turns were refused."),
+            self._alarm(
+                "NoAnswers", unanswered.metric(period=period, statistic="Sum"), 5, "Chatbot turns had no answer."
+            ),
+        )
+        for alarm in alarms:
+            if topic:
+                alarm.add_alarm_action(actions.SnsAction(topic))
+        return alarms
+
+    def _alarm(self, name: str, metric: cloudwatch.Metric, threshold: int, meaning: str) -> cloudwatch.Alarm:
+        return cloudwatch.Alarm(
+            self,
+            name,
+            metric=metric,
+            threshold=threshold,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description=meaning,
+        )
+
+    def _output(self, name: str, value: str) -> None:
+        CfnOutput(self, name, value=value).override_logical_id(name)
+
+
+def _locale() -> lex.CfnBot.BotLocaleProperty:
+    """The bot's one language, with the intent for everything and the one that Lex wants beside it."""
+    hook = _hook()
+    return lex.CfnBot.BotLocaleProperty(
+        locale_id=blueprint.LOCALE,
+        nlu_confidence_threshold=0.4,
+        intents=[
+            lex.CfnBot.IntentProperty(
+                name=blueprint.ASK_INTENT,
+                description="A question is announced",
+                sample_utterances=[
+                    lex.CfnBot.SampleUtteranceProperty(utterance=utterance) for utterance in blueprint.UTTERANCES
+                ],
+                fulfillment_code_hook=hook,
+            ),
+            lex.CfnBot.IntentProperty(
+                name=blueprint.FALLBACK_INTENT,
+                description="Every question",
+                parent_intent_signature="AMAZON.FallbackIntent",
+                fulfillment_code_hook=hook,
+            ),
+        ],
+    )
+
+
+def _hook() -> lex.CfnBot.FulfillmentCodeHookSettingProperty:
+    """The function is asked; Lex itself speaks only where the function failed or took too long."""
+    sorry = lex.CfnBot.ResponseSpecificationProperty(
+        message_groups_list=[
+            lex.CfnBot.MessageGroupProperty(
+                message=lex.CfnBot.MessageProperty(plain_text_message=lex.CfnBot.PlainTextMessageProperty(value=SORRY))
+            )
+        ]
+    )
+    return lex.CfnBot.FulfillmentCodeHookSettingProperty(
+        enabled=True,
+        post_fulfillment_status_specification=lex.CfnBot.PostFulfillmentStatusSpecificationProperty(
+            failure_response=sorry, timeout_response=sorry
+        ),
+    )
+
+
+def _text_logs(group: logs.LogGroup) -> lex.CfnBotAlias.ConversationLogSettingsProperty:
+    destination = lex.CfnBotAlias.TextLogDestinationProperty(
+        cloud_watch=lex.CfnBotAlias.CloudWatchLogGroupLogDestinationProperty(
+            cloud_watch_log_group_arn=group.log_group_arn, log_prefix="lex/"
+        )
+    )
+    return lex.CfnBotAlias.ConversationLogSettingsProperty(
+        text_log_settings=[lex.CfnBotAlias.TextLogSettingProperty(enabled=True, destination=destination)]
+    )
