@@ -43,6 +43,16 @@ class ModelParams(_Strict):
 
     model: Annotated[str, AfterValidator(_bedrock)]
     aws_region_name: str
+    input_cost_per_token: float | None = Field(default=None, ge=0)
+    output_cost_per_token: float | None = Field(default=None, ge=0)
+    """US dollars, in the place of the price map's; both or neither."""
+
+
+class AllowedFailsPolicy(_Strict):
+    """How many failures of a kind a deployment may have."""
+
+    BadRequestErrorAllowedFails: int = Field(ge=1)
+    """400: more of them pass the deployment over; without this, none ever do."""
 
 
 class ModelInfo(_Strict):
@@ -51,6 +61,11 @@ class ModelInfo(_Strict):
     base_model: str = Field(min_length=1)
     """The row of LiteLLM's price map; cost-based routing knows no price without it."""
     mode: Literal["chat", "embedding"] = "chat"
+    allowed_fails: int | None = Field(default=None, ge=0)
+    """Failures within the cooldown time after which the deployment is passed over; LiteLLM heeds it only where the
+    group has another deployment."""
+    allowed_fails_policy: AllowedFailsPolicy | None = None
+    """The same by kind of error; LiteLLM heeds it in every group."""
 
 
 class Deployment(_Strict):
@@ -61,14 +76,48 @@ class Deployment(_Strict):
     model_info: ModelInfo
 
 
+class LatencyArguments(_Strict):
+    """How latency-based routing chooses."""
+
+    lowest_latency_buffer: float = Field(default=0, ge=0, le=1)
+    """Deployments within this share of the fastest take turns."""
+
+
+class RetryPolicy(_Strict):
+    """Retries by kind of error, in the place of `num_retries`; a retry passes over what refused the request."""
+
+    BadRequestErrorRetries: int | None = Field(default=None, ge=0)
+    """400: what Bedrock says of a model id that is not there any more."""
+    NotFoundErrorRetries: int | None = Field(default=None, ge=0)
+    """404: what Bedrock says of a model that has reached its end of life."""
+    TimeoutErrorRetries: int | None = Field(default=None, ge=0)
+
+
 class RouterSettings(_Strict):
     """How the router chooses and retries."""
 
     routing_strategy: Literal["cost-based-routing", "latency-based-routing", "simple-shuffle"]
+    routing_strategy_args: LatencyArguments | None = None
     num_retries: int = Field(ge=0)
     timeout: float = Field(gt=0)
     """Seconds of one try."""
+    retry_policy: RetryPolicy = RetryPolicy()
+    model_group_retry_policy: dict[str, RetryPolicy] = {}
+    """A group's policy replaces the general one; the two are not merged."""
+    cooldown_time: float = Field(default=5, gt=0)
+    """Seconds for which a failed deployment is passed over."""
+    fallbacks: list[dict[str, list[str]]] = []
+    """The groups that answer when all of one fails."""
+    max_fallbacks: int = Field(default=5, ge=0)
     model_group_alias: dict[str, str] = {}
+
+    def retry_policy_of(self, group: str) -> RetryPolicy:
+        """The policy that LiteLLM applies to a group."""
+        return self.model_group_retry_policy.get(group, self.retry_policy)
+
+    def fallbacks_of(self, group: str) -> list[str]:
+        """The groups that stand in for a group."""
+        return [name for entry in self.fallbacks for name in entry.get(group, [])]
 
 
 class GuardrailParams(_Strict):
@@ -81,6 +130,8 @@ class GuardrailParams(_Strict):
     aws_region_name: str
     mask_request_content: bool = False
     mask_response_content: bool = False
+    timeout: float = Field(gt=0)
+    """Seconds of one look at a text; without it a guardrail that hangs holds the request for ten minutes."""
     default_on: Literal[True]
     """A guardrail that a caller has to ask for protects nobody."""
 
@@ -114,6 +165,13 @@ class LiteLLMConfig(_Strict):
     litellm_settings: LiteLLMSettings
     general_settings: GeneralSettings
 
+    def groups(self) -> dict[str, list[Deployment]]:
+        """The model groups with their deployments, in the file's order."""
+        groups: dict[str, list[Deployment]] = {}
+        for entry in self.model_list:
+            groups.setdefault(entry.model_name, []).append(entry)
+        return groups
+
     def environment(self) -> tuple[str, ...]:
         """The environment variables that the gateway must be given, sorted."""
         values = _strings(self.model_dump())
@@ -140,22 +198,37 @@ def read_config(path: Path | None = None) -> LiteLLMConfig:
         InputError: The file cannot be read or something in it is wrong; the entry is named.
     """
     path = path or config_path()
+    content = load_content(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return LiteLLMConfig.model_validate(content)
-    except OSError as error:
-        raise InputError(f"The configuration {path} cannot be read ({error.strerror}): check the path.") from None
+    except ValidationError as error:
+        raise InputError(f"The configuration {path} is wrong at {mistakes(error, content)[0]}.") from None
+
+
+def load_content(path: Path) -> Any:
+    """What a configuration file holds, unchecked.
+
+    Raises:
+        InputError: The file cannot be read, or is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputError(f"The configuration {path} cannot be read ({reason}): check the path.") from None
     except yaml.YAMLError as error:
         raise InputError(f"The configuration {path} is not YAML ({str(error).splitlines()[0]}): mend it.") from None
-    except ValidationError as error:
-        raise InputError(f"The configuration {path} is wrong at {_explain(error, content)}.") from None
 
 
-def _explain(error: ValidationError, content: Any) -> str:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    name = _entry_name(first["loc"], content)
-    return f"{where}{f' ({name})' if name else ''}: {first['msg'].removeprefix('Value error, ')}"
+def mistakes(error: ValidationError, content: Any) -> list[str]:
+    """Where a configuration has the wrong shape: the place, the entry's name, and what is wrong there."""
+    return [_explain(each["loc"], each["msg"], content) for each in error.errors(include_url=False)]
+
+
+def _explain(location: tuple[int | str, ...], message: str, content: Any) -> str:
+    where = ".".join(str(part) for part in location) or "the top"
+    name = _entry_name(location, content)
+    return f"{where}{f' ({name})' if name else ''}: {message.removeprefix('Value error, ')}"
 
 
 def _entry_name(location: tuple[int | str, ...], content: Any) -> str | None:

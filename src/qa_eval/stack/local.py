@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from qa_eval._version import __version__
+from qa_eval.blueprint.environment import gateway_environment
 from qa_eval.blueprint.versions import server_lock, server_versions
 from qa_eval.errors import InputError
 from qa_eval.stack import RunningStack, ServerStatus, StackStatus, environments, ports, processes, state, supervisor
@@ -25,9 +26,6 @@ from qa_eval.stack.processes import PortTaken, Server
 
 SERVERS: Final = ("litellm", "bedrock", "model", "phoenix")
 """Every server of the stack, in the order in which a request meets them."""
-
-GATEWAY_PROJECT: Final = "litellm-gateway"
-"""The Phoenix project of traces that begin at the gateway."""
 
 _TITLES: Final = {
     "litellm": "LiteLLM",
@@ -41,24 +39,11 @@ _ENVIRONMENTS: Final = {"model": ("model", 210), "litellm": ("LiteLLM", 800), "p
 """Title, and megabytes on the disk, bytecode included: measured on Linux x86-64 with Python 3.11, rounded up."""
 
 _NO_AWS_ACCOUNT: Final = {
-    "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
-}
-
-_LITELLM_OFFLINE: Final = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
-    "LITELLM_LOCAL_AUTOROUTER_PRESETS": "True",
-    "LITELLM_LOCAL_BLOG_POSTS": "True",
-    "LITELLM_LOCAL_POLICY_TEMPLATES": "True",
-    "LITELLM_MODE": "PRODUCTION",  # otherwise it reads any .env between its own folder and the root
-    "DISABLE_ADMIN_UI": "True",
-    "NO_DOCS": "True",
-    "NO_REDOC": "True",
 }
 
 
@@ -123,17 +108,13 @@ def describe(chosen: Mapping[str, int], key: str, replay: Path | None) -> list[S
 
 def _litellm(chosen: Mapping[str, int], key: str) -> Server:
     arguments = ["--config", str(_CONFIG), "--host", "127.0.0.1", "--port", str(chosen["litellm"])]
-    settings = {
-        "LITELLM_MASTER_KEY": key,
-        "AWS_BEDROCK_RUNTIME_ENDPOINT": _url(chosen["bedrock"]),
-        "BEDROCK_GUARDRAIL_ID": LOCAL_GUARDRAIL_ID,
-        "BEDROCK_GUARDRAIL_VERSION": LOCAL_GUARDRAIL_VERSION,
-        "PHOENIX_COLLECTOR_HTTP_ENDPOINT": f"{_url(chosen['phoenix'])}/v1/traces",
-        "PHOENIX_PROJECT_NAME": GATEWAY_PROJECT,
-        # The raw provider span would carry what the guardrail had not yet masked.
-        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "NO_CONTENT",
-    }
-    settings |= {**_NO_AWS_ACCOUNT, **_LITELLM_OFFLINE}
+    settings = gateway_environment(
+        region="us-east-1",
+        guardrail_id=LOCAL_GUARDRAIL_ID,
+        guardrail_version=LOCAL_GUARDRAIL_VERSION,
+        phoenix_url=_url(chosen["phoenix"]),
+    )
+    settings |= {"LITELLM_MASTER_KEY": key, "AWS_BEDROCK_RUNTIME_ENDPOINT": _url(chosen["bedrock"]), **_NO_AWS_ACCOUNT}
     return _server("litellm", chosen, _launched("litellm", arguments), settings, [_LAUNCH, _CONFIG])
 
 
