@@ -60,8 +60,8 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
 @pytest.mark.parametrize(
     ("change", "rule", "words"),
     [
-        (lambda c: c["guardrails"][0]["litellm_params"].update(guardrail="bedrocks"), "shape", "content-filter-input"),
-        (lambda c: c["guardrails"][0]["litellm_params"].update(guardrailidentifier="x"), "shape", "guardrailidentifie"),
+        (lambda c: c["guardrails"][1]["litellm_params"].update(guardrail="bedrocks"), "shape", "content-filter-input"),
+        (lambda c: c["guardrails"][1]["litellm_params"].update(guardrailidentifier="x"), "shape", "guardrailidentifie"),
         (lambda c: c["general_settings"].update(master_key="sk-1234"), "shape", "is written out"),
         (lambda c: c["router_settings"].update(fallback=[]), "shape", "router_settings.fallback"),
         (lambda c: c["model_list"][0]["model_info"].pop("base_model"), "shape", "claude-sonnet"),
@@ -87,20 +87,29 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
         ),
         (lambda c: c["router_settings"]["fallbacks"].append({"qa": ["gpt"]}), "group", "fallbacks names 'gpt'"),
         (lambda c: c["router_settings"]["model_group_alias"].update(old="gone"), "group", "model_group_alias"),
+        (lambda c: c["router_settings"]["fallbacks"].pop(), "alias", "titan-text has not the fallbacks of nova-micro"),
+        (lambda c: c["router_settings"]["model_group_alias"].update(any="qa"), "alias", "any has not the retry policy"),
         (lambda c: c["model_list"].append(c["model_list"][-2]), "group", "the same deployment twice"),
         (lambda c: c["model_list"][-1].update(model_name="qa"), "group", "chat and embedding"),
         (lambda c: c["router_settings"].pop("model_group_retry_policy"), "dead-model", "BadRequestErrorRetries to 3"),
         (lambda c: c["model_list"][4]["model_info"].pop("allowed_fails"), "dead-model", "set allowed_fails"),
         (lambda c: c["router_settings"].update(timeout=60), "budget", "given up after 250 s"),
         (lambda c: c["router_settings"].pop("retry_policy"), "budget", "claude-sonnet"),
-        (lambda c: c["guardrails"].pop(0), "guardrail", "masks questions"),
-        (lambda c: c["guardrails"].pop(1), "guardrail", "masks answers"),
+        (lambda c: c["guardrails"].pop(1), "guardrail", "masks questions"),
+        (lambda c: c["guardrails"].pop(0), "guardrail", "traced unmasked"),
+        (
+            lambda c: c["guardrails"][0]["litellm_params"]["patterns"][1].update(pattern="(("),
+            "shape",
+            "personal-data-f",
+        ),
+        (lambda c: c["guardrails"].pop(2), "guardrail", "masks answers"),
         (
             lambda c: c["guardrails"][1].update(guardrail_name=c["guardrails"][0]["guardrail_name"]),
             "guardrail",
             "one name",
         ),
         (lambda c: c["litellm_settings"].update(callbacks=[]), "tracing", "Nothing is traced"),
+        (lambda c: c["model_list"][-1]["litellm_params"].pop("no-log"), "tracing", "titan-embed"),
     ],
 )
 def test_what_would_silently_do_nothing_is_found(change: Callable[[dict[str, Any]], object], rule: str, words: str):
@@ -112,7 +121,7 @@ def test_what_would_silently_do_nothing_is_found(change: Callable[[dict[str, Any
 def test_every_wrong_entry_is_told_not_only_the_first():
     def change(content: dict[str, Any]) -> None:
         content["model_list"][-1]["litellm_params"]["model"] = "openai/gpt-x"
-        content["guardrails"][0]["litellm_params"]["default_on"] = False
+        content["guardrails"][1]["litellm_params"]["default_on"] = False
 
     assert len(findings_after(change)) == 2
 
@@ -178,7 +187,9 @@ def test_every_caller_waits_longer_than_the_gateway_tries():
 def test_the_described_environment_provides_every_reference():
     described = gateway_environment(region="r", guardrail_id="i", guardrail_version="1", phoenix_url="http://p")
 
-    assert set(read_config().environment()) == set(PROVIDERS)
-    assert set(PROVIDERS) - set(described) == set(SECRETS)
+    assert set(read_config().environment()) <= set(PROVIDERS)
+    assert not set(SECRETS) & set(described)
+    of_the_place = {name for name in PROVIDERS if not name.startswith("REDIS")}
+    assert of_the_place - set(described) == set(SECRETS)
     assert described["PHOENIX_COLLECTOR_HTTP_ENDPOINT"] == "http://p/v1/traces"
     assert CONSTANTS["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] == "NO_CONTENT"

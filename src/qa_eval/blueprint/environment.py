@@ -17,6 +17,9 @@ PROVIDERS: Final[Mapping[str, str]] = {
     "BEDROCK_GUARDRAIL_ID": "the place: the guardrail made from guardrail.yaml",
     "BEDROCK_GUARDRAIL_VERSION": "the place: the published version of that guardrail, a number",
     "LITELLM_MASTER_KEY": "a secret, generated",
+    "REDIS_HOST": "the place, where several gateways share their state",
+    "REDIS_PORT": "the place, where several gateways share their state",
+    "REDIS_PASSWORD": "a secret, generated, where several gateways share their state",
 }
 """Who provides each variable that `config.yaml` refers to; a reference to any other is a finding."""
 

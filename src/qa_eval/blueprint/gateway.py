@@ -5,6 +5,7 @@ Unknown keys are errors, because LiteLLM ignores what it does not know: a misspe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -43,9 +44,11 @@ class ModelParams(_Strict):
 
     model: Annotated[str, AfterValidator(_bedrock)]
     aws_region_name: str
-    input_cost_per_token: float | None = Field(default=None, ge=0)
-    output_cost_per_token: float | None = Field(default=None, ge=0)
-    """US dollars, in the place of the price map's; both or neither."""
+    input_cost_per_token: float | None = Field(default=None, gt=0)
+    output_cost_per_token: float | None = Field(default=None, gt=0)
+    """US dollars, in the place of the price map's; both or neither. LiteLLM would take 0 for a price of 5 dollars."""
+    no_log: bool = Field(default=False, alias="no-log")
+    """Whether calls leave no trace."""
 
 
 class AllowedFailsPolicy(_Strict):
@@ -120,8 +123,34 @@ class RouterSettings(_Strict):
         return [name for entry in self.fallbacks for name in entry.get(group, [])]
 
 
-class GuardrailParams(_Strict):
-    """One guardrail; LiteLLM starts without it where `guardrail` is misspelled."""
+def _expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error})") from None
+    return pattern
+
+
+class FilterPattern(_Strict):
+    """One kind of personal data that the gateway masks itself."""
+
+    pattern_type: Literal["regex"]
+    name: Literal["EMAIL", "PHONE"]
+    action: Literal["MASK"]
+    pattern: Annotated[str, AfterValidator(_expression)]
+
+
+class ContentFilterParams(_Strict):
+    """LiteLLM's own filter: it masks in the gateway's process, before anything is sent or traced."""
+
+    guardrail: Literal["litellm_content_filter"]
+    mode: Literal["pre_call"]
+    default_on: Literal[True]
+    patterns: tuple[FilterPattern, ...] = Field(min_length=1)
+
+
+class BedrockGuardrailParams(_Strict):
+    """One use of the Bedrock guardrail; LiteLLM starts without it where `guardrail` is misspelled."""
 
     guardrail: Literal["bedrock"]
     mode: Literal["pre_call", "post_call", "during_call"]
@@ -140,7 +169,7 @@ class Guardrail(_Strict):
     """A named guardrail."""
 
     guardrail_name: str
-    litellm_params: GuardrailParams
+    litellm_params: Annotated[BedrockGuardrailParams | ContentFilterParams, Field(discriminator="guardrail")]
 
 
 class LiteLLMSettings(_Strict):
@@ -164,6 +193,11 @@ class LiteLLMConfig(_Strict):
     guardrails: list[Guardrail] = Field(min_length=1)
     litellm_settings: LiteLLMSettings
     general_settings: GeneralSettings
+
+    def bedrock_guardrails(self) -> list[BedrockGuardrailParams]:
+        """The uses of the Bedrock guardrail, in the file's order."""
+        every = (each.litellm_params for each in self.guardrails)
+        return [each for each in every if isinstance(each, BedrockGuardrailParams)]
 
     def groups(self) -> dict[str, list[Deployment]]:
         """The model groups with their deployments, in the file's order."""

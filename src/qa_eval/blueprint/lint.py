@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from qa_eval.blueprint.environment import PROVIDERS
-from qa_eval.blueprint.gateway import PREFIX, Deployment, LiteLLMConfig, mistakes
+from qa_eval.blueprint.gateway import PREFIX, ContentFilterParams, Deployment, LiteLLMConfig, mistakes
 from qa_eval.blueprint.iam import DESTINATIONS, bedrock_resources
 from qa_eval.blueprint.lifecycle import NOTICE, end_of_life
 from qa_eval.errors import InputError
@@ -75,7 +75,7 @@ def price_map() -> PriceMap:
 def longest_wait_s(config: LiteLLMConfig, group: str) -> float:
     """Seconds until a caller of a group hears of a provider that never answers, fallbacks and guardrails included."""
     hops = [group, *config.router_settings.fallbacks_of(group)[: config.router_settings.max_fallbacks]]
-    looks = sum(each.litellm_params.timeout for each in config.guardrails)
+    looks = sum(each.timeout for each in config.bedrock_guardrails())
     return looks + sum(_tries_on_timeout(config, each) * config.router_settings.timeout for each in hops)
 
 
@@ -138,14 +138,28 @@ def _references(config: LiteLLMConfig) -> Iterator[Finding]:
 
 def _names(config: LiteLLMConfig) -> Iterator[Finding]:
     router, groups = config.router_settings, config.groups()
+    askable = groups.keys() | router.model_group_alias
     named = {
-        "model_group_alias": list(router.model_group_alias.values()),
-        "model_group_retry_policy": list(router.model_group_retry_policy),
-        "fallbacks": [name for entry in router.fallbacks for group, names in entry.items() for name in (group, *names)],
+        "model_group_alias": set(router.model_group_alias.values()) - groups.keys(),
+        "model_group_retry_policy": router.model_group_retry_policy.keys() - askable,
+        "fallbacks": {name for each in router.fallbacks for pair in each.items() for name in (pair[0], *pair[1])}
+        - askable,
     }
-    for setting, names in named.items():
-        for name in sorted(set(names) - groups.keys()):
+    for setting, unknown in named.items():
+        for name in sorted(unknown):
             yield Finding("group", f"{setting} names {name!r}, and there is no such model group: correct the name.")
+
+
+def _aliases(config: LiteLLMConfig) -> Iterator[Finding]:
+    """LiteLLM looks fallbacks and retry policies up by the name that was asked for, not by what it is an alias of."""
+    router = config.router_settings
+    for alias, group in router.model_group_alias.items():
+        if router.fallbacks_of(alias) != router.fallbacks_of(group):
+            yield Finding(
+                "alias", f"{alias} has not the fallbacks of {group}, whose alias it is: repeat them."
+            )
+        if router.retry_policy_of(alias) != router.retry_policy_of(group):
+            yield Finding("alias", f"{alias} has not the retry policy of {group}, whose alias it is: repeat it.")
 
 
 def _passed_over(config: LiteLLMConfig) -> Iterator[Finding]:
@@ -180,19 +194,28 @@ def _budget(config: LiteLLMConfig) -> Iterator[Finding]:
 
 
 def _armed(config: LiteLLMConfig) -> Iterator[Finding]:
-    guardrails = [each.litellm_params for each in config.guardrails]
-    names = [each.guardrail_name for each in config.guardrails]
+    guardrails, names = config.bedrock_guardrails(), [each.guardrail_name for each in config.guardrails]
     if not any(each.mode == "pre_call" and each.mask_request_content for each in guardrails):
         yield Finding("guardrail", "No guardrail masks questions: add one with pre_call and mask_request_content.")
     if not any(each.mode == "post_call" and each.mask_response_content for each in guardrails):
         yield Finding("guardrail", "No guardrail masks answers: add one with post_call and mask_response_content.")
     if len(set(names)) < len(names):
         yield Finding("guardrail", "Two guardrails have one name, and LiteLLM keeps one of them: rename one.")
+    first = config.guardrails[0].litellm_params
+    if not isinstance(first, ContentFilterParams) or len(first.patterns) < 2:
+        yield Finding(
+            "guardrail",
+            "What Bedrock blocks would be traced unmasked: let the first guardrail be litellm_content_filter, "
+            "with patterns for EMAIL and PHONE.",
+        )
 
 
 def _traced(config: LiteLLMConfig) -> Iterator[Finding]:
     if "arize_phoenix" not in config.litellm_settings.callbacks:
         yield Finding("tracing", "Nothing is traced: add arize_phoenix to the callbacks.")
+    for entry in config.model_list:
+        if entry.model_info.mode == "embedding" and not entry.litellm_params.no_log:
+            yield Finding("tracing", f"{entry.model_name}: LiteLLM traces embedded texts unmasked; set no-log: true.")
 
 
 def _foundation(model: str) -> str:
@@ -211,6 +234,7 @@ _RULES: Final[tuple[Callable[[LiteLLMConfig], Iterator[Finding]], ...]] = (
     _grants,
     _references,
     _names,
+    _aliases,
     _passed_over,
     _one_kind,
     _budget,

@@ -84,8 +84,8 @@ class LiveGateway:
             if running is None:
                 yield Finding("live-guardrail", f"{name} is declared and not loaded: the gateway's log says why.")
                 continue
-            for field in ("guardrail", "mode", "default_on", "mask_request_content", "mask_response_content"):
-                declared = getattr(each.litellm_params, field)
+            # The others come back in another form than they were declared in; what they do is tried below.
+            for field, declared in each.litellm_params.model_dump(exclude=_NOT_COMPARED).items():
                 if (running.get(field) or False) != declared:
                     yield Finding("live-guardrail", f"{name} runs with {field}: {running.get(field)}, not {declared}.")
         for name in sorted(told.keys() - {each.guardrail_name for each in config.guardrails}):
@@ -149,6 +149,7 @@ class LiveGateway:
         return reply
 
 
+_NOT_COMPARED: Final = {"guardrailIdentifier", "guardrailVersion", "aws_region_name", "patterns"}
 _LOADED: Final = "/v2/guardrails/list"
 
 
