@@ -17,9 +17,13 @@ from aiohttp import web
 
 from qa_eval.blueprint.guardrail import load_guardrail_policy
 from qa_eval.stack.bedrock import guardrail
+from qa_eval.stack.bedrock.eventstream import CONTENT_TYPE, encode_event
+from qa_eval.stack.bedrock.guardrail import Source
 
 HANG_S = 60.0
 """How long what hangs says nothing: longer than any test waits."""
+
+_USAGE = {"inputTokens": 40, "outputTokens": 2, "totalTokens": 42}
 
 Answer = Callable[[str], str]
 
@@ -41,6 +45,11 @@ UNAVAILABLE = Failure(503, "ServiceUnavailableException", "Bedrock is unable to 
 HANGS = Failure(0)
 
 
+def _prompt(body: dict[str, Any]) -> str:
+    text: str = body["messages"][-1]["content"][0]["text"]
+    return text
+
+
 class FakeBedrock:
     """Serves until closed, on loopback."""
 
@@ -48,7 +57,10 @@ class FakeBedrock:
         self.answer = answer
         self.failing: dict[str, Failure] = {}
         """Model id to what it does instead of answering."""
-        self.guardrail_failing: Failure | None = None
+        self.delays: dict[str, float] = {}
+        """Model id to the seconds that its answers take."""
+        self.guardrail_failing: dict[Source, Failure] = {}
+        """What the guardrail does instead of looking at questions (INPUT) or answers (OUTPUT)."""
         self.asked: list[str] = []
         """The model ids in the order in which they were asked, failures included."""
         self.prompts: list[str] = []
@@ -69,7 +81,7 @@ class FakeBedrock:
 
     def heal(self) -> None:
         """Everything works again, and nothing has been asked."""
-        self.failing, self.guardrail_failing, self.answer = {}, None, lambda prompt: "yes"
+        self.failing, self.delays, self.guardrail_failing, self.answer = {}, {}, {}, lambda prompt: "yes"
         self.asked, self.prompts, self.looks = [], [], 0
 
     def close(self) -> None:
@@ -86,7 +98,10 @@ class FakeBedrock:
         self._stop = asyncio.Event()
         app = web.Application()
         app.router.add_post("/model/{model}/converse", self._converse)
+        app.router.add_post("/model/{model}/converse-stream", self._stream)
+        app.router.add_post("/model/{model}/invoke", self._embed)
         app.router.add_post("/guardrail/{id}/version/{version}/apply", self._apply)
+        app.router.add_post("/v1/traces", self._take_traces)
         runner = web.AppRunner(app, shutdown_timeout=0.5, access_log=None, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -96,24 +111,54 @@ class FakeBedrock:
         await self._stop.wait()
         await runner.cleanup()
 
+    async def _take_traces(self, request: web.Request) -> web.StreamResponse:
+        """In Phoenix's place, where only the gateway's own work counts: taken, unread."""
+        return web.Response(content_type="application/x-protobuf")
+
     async def _converse(self, request: web.Request) -> web.StreamResponse:
+        text = await self._answer_of(request)
+        if isinstance(text, web.Response):
+            return text
+        message = {"role": "assistant", "content": [{"text": text}]}
+        body = {"output": {"message": message}, "stopReason": "end_turn", "metrics": {"latencyMs": 1}}
+        return web.json_response({**body, "usage": _USAGE})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        """The answer in pieces of five characters, so that no piece holds a whole address."""
+        text = await self._answer_of(request)
+        if isinstance(text, web.Response):
+            return text
+        pieces = [text[start : start + 5] for start in range(0, len(text), 5)]
+        deltas = [{"contentBlockIndex": 0, "delta": {"text": piece}} for piece in pieces]
+        events = [
+            encode_event("messageStart", {"role": "assistant"}),
+            *(encode_event("contentBlockDelta", delta) for delta in deltas),
+            encode_event("contentBlockStop", {"contentBlockIndex": 0}),
+            encode_event("messageStop", {"stopReason": "end_turn"}),
+            encode_event("metadata", {"usage": _USAGE, "metrics": {"latencyMs": 1}}),
+        ]
+        return web.Response(body=b"".join(events), headers={"content-type": CONTENT_TYPE})
+
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        text = await self._answer_of(request, read=lambda body: str(body["inputText"]))
+        return web.json_response({"embedding": [0.5] * 1024, "inputTextTokenCount": len(str(text))})
+
+    async def _answer_of(self, request: web.Request, read: Callable[[Any], str] = _prompt) -> str | web.Response:
         model = request.match_info["model"]
         self.asked.append(model)
         if failure := self.failing.get(model):
             return await self._fail(failure)
-        prompt = (await _body(request))["messages"][-1]["content"][0]["text"]
+        if delay := self.delays.get(model):
+            await asyncio.sleep(delay)
+        prompt = read(await _body(request))
         self.prompts.append(prompt)
-        message = {"role": "assistant", "content": [{"text": self.answer(prompt)}]}
-        usage = {"inputTokens": 40, "outputTokens": 2, "totalTokens": 42}
-        return web.json_response(
-            {"output": {"message": message}, "stopReason": "end_turn", "usage": usage, "metrics": {"latencyMs": 1}}
-        )
+        return self.answer(prompt)
 
     async def _apply(self, request: web.Request) -> web.StreamResponse:
         self.looks += 1
-        if self.guardrail_failing:
-            return await self._fail(self.guardrail_failing)
         body = await _body(request)
+        if failure := self.guardrail_failing.get(body["source"]):
+            return await self._fail(failure)
         texts = [block["text"]["text"] for block in body["content"]]
         return web.json_response(guardrail.apply(self._policy, body["source"], texts))
 

@@ -38,6 +38,13 @@ class RealGateway:
         body = {"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": 16, **more}
         return httpx.post(f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=timeout)
 
+    def embed(self, text: str, **more: str) -> httpx.Response:
+        """One embedding."""
+        headers = {"Authorization": f"Bearer {KEY}", **more}
+        return httpx.post(
+            f"{self.url}/v1/embeddings", json={"model": "titan-embed", "input": text}, headers=headers, timeout=60
+        )
+
     def get(self, path: str) -> httpx.Response:
         """One of the gateway's own pages."""
         return httpx.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
