@@ -63,7 +63,7 @@ def test_the_blueprint_declares_what_the_design_names() -> None:
     assert groups == {"claude-sonnet", "claude-haiku", "nova-lite", "nova-micro", "qa", "titan-embed"}
     assert len([entry for entry in config.model_list if entry.model_name == "qa"]) == 4
     assert config.router_settings.routing_strategy == "cost-based-routing"
-    assert (config.router_settings.num_retries, config.router_settings.timeout) == (3, 25)
+    assert (config.router_settings.num_retries, config.router_settings.timeout) == (3, 24)
     assert config.router_settings.fallbacks_of("claude-sonnet") == ["qa"]
     assert config.router_settings.model_group_alias.keys() == {"claude-3-sonnet", "claude-3-haiku", "titan-text"}
     assert set(config.router_settings.model_group_alias.values()) <= groups

@@ -93,7 +93,7 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
         (lambda c: c["model_list"][-1].update(model_name="qa"), "group", "chat and embedding"),
         (lambda c: c["router_settings"].pop("model_group_retry_policy"), "dead-model", "BadRequestErrorRetries to 3"),
         (lambda c: c["model_list"][4]["model_info"].pop("allowed_fails"), "dead-model", "set allowed_fails"),
-        (lambda c: c["router_settings"].update(timeout=60), "budget", "given up after 250 s"),
+        (lambda c: c["router_settings"].update(timeout=60), "budget", "given up after 253 s"),
         (lambda c: c["router_settings"].pop("retry_policy"), "budget", "claude-sonnet"),
         (lambda c: c["guardrails"].pop(1), "guardrail", "masks questions"),
         (lambda c: c["guardrails"].pop(0), "guardrail", "traced unmasked"),
@@ -167,16 +167,17 @@ def test_latency_based_routing_is_one_setting():
     hops=st.integers(0, 3),
 )
 @settings(max_examples=100, deadline=None)
-def test_the_longest_wait_is_tries_times_timeout_of_every_group_on_the_way(
+def test_the_longest_wait_is_all_tries_and_pauses_of_every_group_on_the_way(
     timeout: float, general: int | None, retries: int, hops: int
 ):
     router = {**BLUEPRINT["router_settings"], "timeout": timeout, "num_retries": retries, "max_fallbacks": hops}
     router["retry_policy"] = {"TimeoutErrorRetries": general}
     config = LiteLLMConfig.model_validate({**BLUEPRINT, "router_settings": router})
 
-    first = 1 + (retries if general is None else general)
-    fallback = 2 if hops else 0  # one fallback, `qa`, whose own policy says one retry
-    assert longest_wait_s(config, "claude-sonnet") == pytest.approx(10 + timeout * (first + fallback))
+    first = retries if general is None else general
+    fallback = [1] if hops else []  # one fallback, `qa`, whose own policy says one retry
+    expected = 10 + sum(timeout * (1 + each) + 1.5 * each for each in (first, *fallback))
+    assert longest_wait_s(config, "claude-sonnet") == pytest.approx(expected)
 
 
 def test_every_caller_waits_longer_than_the_gateway_tries():

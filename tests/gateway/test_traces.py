@@ -139,8 +139,9 @@ def test_without_phoenix_or_with_a_silent_one_the_gateway_is_as_fast_warns_and_r
     finally:
         gateway.stop()
 
-    assert gone < 1.5 * there + 0.02, f"{gone:.3f} s without Phoenix, {there:.3f} s with it"
-    assert silent < 1.5 * there + 0.02, f"{silent:.3f} s with a silent Phoenix, {there:.3f} s with it"
+    # What blocked would wait for seconds; the rest is for whatever else the machine does meanwhile.
+    assert gone < 2 * there + 0.05, f"{gone:.3f} s without Phoenix, {there:.3f} s with it"
+    assert silent < 2 * there + 0.05, f"{silent:.3f} s with a silent Phoenix, {there:.3f} s with it"
 
 
 def wait_for(condition: Any, patience: float) -> bool:

@@ -24,9 +24,11 @@ from qa_eval.errors import InputError
 PriceMap = Mapping[str, Mapping[str, Any]]
 """LiteLLM's price map: model id to its row."""
 
-BUDGET_S: Final = 120.0
-"""Seconds that the callers wait at least: the client's one try, CloudFront's read timeout, the load balancer's idle
-timeout."""
+BUDGET_S: Final = 110.0
+"""Seconds that whoever calls the gateway waits: the load balancer 110, CloudFront and the client 120."""
+
+_PAUSE_S: Final = 1.5
+"""What LiteLLM waits at most before the one or two retries that a timeout has."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,13 @@ def longest_wait_s(config: LiteLLMConfig, group: str) -> float:
     """Seconds until a caller of a group hears of a provider that never answers, fallbacks and guardrails included."""
     hops = [group, *config.router_settings.fallbacks_of(group)[: config.router_settings.max_fallbacks]]
     looks = sum(each.timeout for each in config.bedrock_guardrails())
-    return looks + sum(_tries_on_timeout(config, each) * config.router_settings.timeout for each in hops)
+    retries = [_retries_on_timeout(config, each) for each in hops]
+    return looks + sum((1 + each) * config.router_settings.timeout + each * _PAUSE_S for each in retries)
 
 
-def _tries_on_timeout(config: LiteLLMConfig, group: str) -> int:
+def _retries_on_timeout(config: LiteLLMConfig, group: str) -> int:
     told = config.router_settings.retry_policy_of(group).TimeoutErrorRetries
-    return 1 + (config.router_settings.num_retries if told is None else told)
+    return config.router_settings.num_retries if told is None else told
 
 
 def _price(entry: Deployment, prices: PriceMap, _: date) -> Iterator[Finding]:
@@ -155,9 +158,7 @@ def _aliases(config: LiteLLMConfig) -> Iterator[Finding]:
     router = config.router_settings
     for alias, group in router.model_group_alias.items():
         if router.fallbacks_of(alias) != router.fallbacks_of(group):
-            yield Finding(
-                "alias", f"{alias} has not the fallbacks of {group}, whose alias it is: repeat them."
-            )
+            yield Finding("alias", f"{alias} has not the fallbacks of {group}, whose alias it is: repeat them.")
         if router.retry_policy_of(alias) != router.retry_policy_of(group):
             yield Finding("alias", f"{alias} has not the retry policy of {group}, whose alias it is: repeat it.")
 
