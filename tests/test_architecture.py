@@ -17,7 +17,7 @@ ALLOWED = {
     "embedding": LEAVES,
     "data": LEAVES,
     "metrics": LEAVES | {"data", "embedding"},
-    "gateway": LEAVES | {"data"},
+    "gateway": LEAVES | {"data", "blueprint"},
     "experiment": LEAVES | {"data", "metrics", "gateway", "embedding"},
     "blueprint": {"errors"},
     "chatbot": LEAVES | {"blueprint", "gateway"},

@@ -63,7 +63,8 @@ def test_the_blueprint_declares_what_the_design_names() -> None:
     assert groups == {"claude-sonnet", "claude-haiku", "nova-lite", "nova-micro", "qa", "titan-embed"}
     assert len([entry for entry in config.model_list if entry.model_name == "qa"]) == 4
     assert config.router_settings.routing_strategy == "cost-based-routing"
-    assert (config.router_settings.num_retries, config.router_settings.timeout) == (3, 25)
+    assert (config.router_settings.num_retries, config.router_settings.timeout) == (3, 24)
+    assert config.router_settings.fallbacks_of("claude-sonnet") == ["qa"]
     assert config.router_settings.model_group_alias.keys() == {"claude-3-sonnet", "claude-3-haiku", "titan-text"}
     assert set(config.router_settings.model_group_alias.values()) <= groups
     assert config.litellm_settings.callbacks == ["arize_phoenix"]
@@ -90,9 +91,9 @@ def test_the_environment_is_listed() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda c: c["guardrails"][0]["litellm_params"].update(guardrail="bedrocks"), "bedrock-content-filter-input"),
-        (lambda c: c["guardrails"][1]["litellm_params"].update(guardrailidentifier="x"), "guardrailidentifier"),
-        (lambda c: c["guardrails"][0]["litellm_params"].update(default_on=False), "default_on"),
+        (lambda c: c["guardrails"][1]["litellm_params"].update(guardrail="bedrocks"), "bedrock-content-filter-input"),
+        (lambda c: c["guardrails"][2]["litellm_params"].update(guardrailidentifier="x"), "guardrailidentifier"),
+        (lambda c: c["guardrails"][1]["litellm_params"].update(default_on=False), "default_on"),
         (lambda c: c["general_settings"].update(master_key="sk-secret"), "is written out"),
         (lambda c: c["model_list"][2]["litellm_params"].update(model="openai/gpt-x"), "nova-lite"),
         (lambda c: c["model_list"][0]["model_info"].pop("base_model"), "claude-sonnet"),

@@ -105,8 +105,8 @@ def test_the_guardrail_is_armed(stack):
     assert blocked.status_code == 400
     assert blocked.json()["error"]["message"] == "Violated guardrail policy"
     assert masked.status_code == 200
-    assert spans(stack, "{EMAIL}")
-    assert not any(address in str(span) for span in spans(stack, "{EMAIL}"))
+    assert spans(stack, "[EMAIL_REDACTED]")
+    assert not any(address in str(span) for span in spans(stack, "[EMAIL_REDACTED]"))
 
 
 @pytest.mark.parametrize("server", ["litellm", "phoenix"])

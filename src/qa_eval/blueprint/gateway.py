@@ -5,6 +5,7 @@ Unknown keys are errors, because LiteLLM ignores what it does not know: a misspe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -43,6 +44,18 @@ class ModelParams(_Strict):
 
     model: Annotated[str, AfterValidator(_bedrock)]
     aws_region_name: str
+    input_cost_per_token: float | None = Field(default=None, gt=0)
+    output_cost_per_token: float | None = Field(default=None, gt=0)
+    """US dollars, in the place of the price map's; both or neither. LiteLLM would take 0 for a price of 5 dollars."""
+    no_log: bool = Field(default=False, alias="no-log")
+    """Whether calls leave no trace."""
+
+
+class AllowedFailsPolicy(_Strict):
+    """How many failures of a kind a deployment may have."""
+
+    BadRequestErrorAllowedFails: int = Field(ge=1)
+    """400: more of them pass the deployment over; without this, none ever do."""
 
 
 class ModelInfo(_Strict):
@@ -51,6 +64,11 @@ class ModelInfo(_Strict):
     base_model: str = Field(min_length=1)
     """The row of LiteLLM's price map; cost-based routing knows no price without it."""
     mode: Literal["chat", "embedding"] = "chat"
+    allowed_fails: int | None = Field(default=None, ge=0)
+    """Failures within the cooldown time after which the deployment is passed over; LiteLLM heeds it only where the
+    group has another deployment."""
+    allowed_fails_policy: AllowedFailsPolicy | None = None
+    """The same by kind of error; LiteLLM heeds it in every group."""
 
 
 class Deployment(_Strict):
@@ -68,13 +86,39 @@ class CacheArguments(_Strict):
     socket_connect_timeout: float = Field(gt=0)
 
 
+class LatencyArguments(_Strict):
+    """How latency-based routing chooses."""
+
+    lowest_latency_buffer: float = Field(default=0, ge=0, le=1)
+    """Deployments within this share of the fastest take turns."""
+
+
+class RetryPolicy(_Strict):
+    """Retries by kind of error, in the place of `num_retries`; a retry passes over what refused the request."""
+
+    BadRequestErrorRetries: int | None = Field(default=None, ge=0)
+    """400: what Bedrock says of a model id that is not there any more."""
+    NotFoundErrorRetries: int | None = Field(default=None, ge=0)
+    """404: what Bedrock says of a model that has reached its end of life."""
+    TimeoutErrorRetries: int | None = Field(default=None, ge=0)
+
+
 class RouterSettings(_Strict):
     """How the router chooses and retries."""
 
     routing_strategy: Literal["cost-based-routing", "latency-based-routing", "simple-shuffle"]
+    routing_strategy_args: LatencyArguments | None = None
     num_retries: int = Field(ge=0)
     timeout: float = Field(gt=0)
     """Seconds of one try."""
+    retry_policy: RetryPolicy = RetryPolicy()
+    model_group_retry_policy: dict[str, RetryPolicy] = {}
+    """A group's policy replaces the general one; the two are not merged."""
+    cooldown_time: float = Field(default=5, gt=0)
+    """Seconds for which a failed deployment is passed over."""
+    fallbacks: list[dict[str, list[str]]] = []
+    """The groups that answer when all of one fails."""
+    max_fallbacks: int = Field(default=5, ge=0)
     model_group_alias: dict[str, str] = {}
     redis_host: EnvironmentReference | None = None
     redis_port: EnvironmentReference | None = None
@@ -82,9 +126,43 @@ class RouterSettings(_Strict):
     """Where the gateway's tasks share cooldowns and counts; where the variables are not set, each keeps its own."""
     cache_kwargs: CacheArguments | None = None
 
+    def retry_policy_of(self, group: str) -> RetryPolicy:
+        """The policy that LiteLLM applies to a group."""
+        return self.model_group_retry_policy.get(group, self.retry_policy)
 
-class GuardrailParams(_Strict):
-    """One guardrail; LiteLLM starts without it where `guardrail` is misspelled."""
+    def fallbacks_of(self, group: str) -> list[str]:
+        """The groups that stand in for a group."""
+        return [name for entry in self.fallbacks for name in entry.get(group, [])]
+
+
+def _expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error})") from None
+    return pattern
+
+
+class FilterPattern(_Strict):
+    """One kind of personal data that the gateway masks itself."""
+
+    pattern_type: Literal["regex"]
+    name: Literal["EMAIL", "PHONE"]
+    action: Literal["MASK"]
+    pattern: Annotated[str, AfterValidator(_expression)]
+
+
+class ContentFilterParams(_Strict):
+    """LiteLLM's own filter: it masks in the gateway's process, before anything is sent or traced."""
+
+    guardrail: Literal["litellm_content_filter"]
+    mode: Literal["pre_call"]
+    default_on: Literal[True]
+    patterns: tuple[FilterPattern, ...] = Field(min_length=1)
+
+
+class BedrockGuardrailParams(_Strict):
+    """One use of the Bedrock guardrail; LiteLLM starts without it where `guardrail` is misspelled."""
 
     guardrail: Literal["bedrock"]
     mode: Literal["pre_call", "post_call", "during_call"]
@@ -93,6 +171,8 @@ class GuardrailParams(_Strict):
     aws_region_name: str
     mask_request_content: bool = False
     mask_response_content: bool = False
+    timeout: float = Field(gt=0)
+    """Seconds of one look at a text; without it a guardrail that hangs holds the request for ten minutes."""
     default_on: Literal[True]
     """A guardrail that a caller has to ask for protects nobody."""
 
@@ -101,7 +181,7 @@ class Guardrail(_Strict):
     """A named guardrail."""
 
     guardrail_name: str
-    litellm_params: GuardrailParams
+    litellm_params: Annotated[BedrockGuardrailParams | ContentFilterParams, Field(discriminator="guardrail")]
 
 
 class LiteLLMSettings(_Strict):
@@ -125,6 +205,18 @@ class LiteLLMConfig(_Strict):
     guardrails: list[Guardrail] = Field(min_length=1)
     litellm_settings: LiteLLMSettings
     general_settings: GeneralSettings
+
+    def bedrock_guardrails(self) -> list[BedrockGuardrailParams]:
+        """The uses of the Bedrock guardrail, in the file's order."""
+        every = (each.litellm_params for each in self.guardrails)
+        return [each for each in every if isinstance(each, BedrockGuardrailParams)]
+
+    def groups(self) -> dict[str, list[Deployment]]:
+        """The model groups with their deployments, in the file's order."""
+        groups: dict[str, list[Deployment]] = {}
+        for entry in self.model_list:
+            groups.setdefault(entry.model_name, []).append(entry)
+        return groups
 
     def environment(self) -> tuple[str, ...]:
         """The environment variables that the gateway must be given, sorted."""
@@ -152,22 +244,37 @@ def read_config(path: Path | None = None) -> LiteLLMConfig:
         InputError: The file cannot be read or something in it is wrong; the entry is named.
     """
     path = path or config_path()
+    content = load_content(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return LiteLLMConfig.model_validate(content)
-    except OSError as error:
-        raise InputError(f"The configuration {path} cannot be read ({error.strerror}): check the path.") from None
+    except ValidationError as error:
+        raise InputError(f"The configuration {path} is wrong at {mistakes(error, content)[0]}.") from None
+
+
+def load_content(path: Path) -> Any:
+    """What a configuration file holds, unchecked.
+
+    Raises:
+        InputError: The file cannot be read, or is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputError(f"The configuration {path} cannot be read ({reason}): check the path.") from None
     except yaml.YAMLError as error:
         raise InputError(f"The configuration {path} is not YAML ({str(error).splitlines()[0]}): mend it.") from None
-    except ValidationError as error:
-        raise InputError(f"The configuration {path} is wrong at {_explain(error, content)}.") from None
 
 
-def _explain(error: ValidationError, content: Any) -> str:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    name = _entry_name(first["loc"], content)
-    return f"{where}{f' ({name})' if name else ''}: {first['msg'].removeprefix('Value error, ')}"
+def mistakes(error: ValidationError, content: Any) -> list[str]:
+    """Where a configuration has the wrong shape: the place, the entry's name, and what is wrong there."""
+    return [_explain(each["loc"], each["msg"], content) for each in error.errors(include_url=False)]
+
+
+def _explain(location: tuple[int | str, ...], message: str, content: Any) -> str:
+    where = ".".join(str(part) for part in location) or "the top"
+    name = _entry_name(location, content)
+    return f"{where}{f' ({name})' if name else ''}: {message.removeprefix('Value error, ')}"
 
 
 def _entry_name(location: tuple[int | str, ...], content: Any) -> str | None:

@@ -21,6 +21,7 @@ from typing import Final
 
 from qa_eval._version import __version__
 from qa_eval.blueprint import health, routes
+from qa_eval.blueprint.environment import gateway_environment
 from qa_eval.blueprint.secrets import (
     MASTER_KEY,
     PHOENIX_ADMIN_PASSWORD,
@@ -39,9 +40,6 @@ from qa_eval.stack.processes import Exchange, Server
 
 SERVERS: Final = ("edge", "litellm", "valkey", "bedrock", "model", "phoenix", "postgres")
 """Every server of the stack, in the order in which a request meets them."""
-
-GATEWAY_PROJECT: Final = "litellm-gateway"
-"""The Phoenix project of traces that begin at the gateway."""
 
 POSTGRES_PASSWORD: Final = Secret(
     "postgres-password",
@@ -79,24 +77,11 @@ ENVIRONMENTS: Final = {
 """Title, and megabytes on the disk, bytecode included: measured on Linux x86-64 with Python 3.11, rounded up."""
 
 _NO_AWS_ACCOUNT: Final = {
-    "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
-}
-
-_LITELLM_OFFLINE: Final = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
-    "LITELLM_LOCAL_AUTOROUTER_PRESETS": "True",
-    "LITELLM_LOCAL_BLOG_POSTS": "True",
-    "LITELLM_LOCAL_POLICY_TEMPLATES": "True",
-    "LITELLM_MODE": "PRODUCTION",  # otherwise it reads any .env between its own folder and the root
-    "DISABLE_ADMIN_UI": "True",
-    "NO_DOCS": "True",
-    "NO_REDOC": "True",
 }
 
 
@@ -160,16 +145,14 @@ def _root() -> str | None:
 def _litellm(plan: Plan) -> Server:
     chosen = plan.ports
     arguments = ["--config", str(_CONFIG), "--host", "127.0.0.1", "--port", str(chosen["litellm"])]
-    settings = {
-        "AWS_BEDROCK_RUNTIME_ENDPOINT": url(chosen["bedrock"]),
-        "BEDROCK_GUARDRAIL_ID": LOCAL_GUARDRAIL_ID,
-        "BEDROCK_GUARDRAIL_VERSION": LOCAL_GUARDRAIL_VERSION,
-        "PHOENIX_COLLECTOR_HTTP_ENDPOINT": f"{url(chosen['phoenix'])}/v1/traces",
-        "PHOENIX_PROJECT_NAME": GATEWAY_PROJECT,
-        # The raw provider span would carry what the guardrail had not yet masked.
-        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "NO_CONTENT",
-    }
-    settings |= {**_NO_AWS_ACCOUNT, **_LITELLM_OFFLINE, **_secrets("litellm", MASTER_KEY, SALT_KEY)}
+    settings = gateway_environment(
+        region="us-east-1",
+        guardrail_id=LOCAL_GUARDRAIL_ID,
+        guardrail_version=LOCAL_GUARDRAIL_VERSION,
+        phoenix_url=url(chosen["phoenix"]),
+    )
+    settings |= {"AWS_BEDROCK_RUNTIME_ENDPOINT": url(chosen["bedrock"]), **_NO_AWS_ACCOUNT}
+    settings |= _secrets("litellm", MASTER_KEY, SALT_KEY)
     if plan.options.auth:
         settings |= _secrets("litellm", PHOENIX_ADMIN_SECRET)
     if plan.options.valkey:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from qa_eval.blueprint.gateway import ContentFilterParams, read_config
 from qa_eval.blueprint.guardrail import Category, GuardrailPolicy, Strength
 
 Source = Literal["INPUT", "OUTPUT"]
@@ -23,26 +24,13 @@ TRIGGER_PHRASES: dict[Category, str] = {
 }
 """What stands in for Bedrock's classifiers; case and white space do not matter."""
 
-_PHONE = r"""
-    # International: a plus sign and 8 to 15 digits (E.164), in groups. A decimal number is none.
-    (?<! [\w+] ) \+ (?! [0-9]+ [.,] (?: [0-9]{4} | [0-9]+ (?! [0-9] | [.-][0-9] ) ) )
-    [1-9] (?: (?: GAP | [./] | GAP?[(] | [)]GAP? )? [0-9] ){7,14} (?! \w )
-  | # North American: 3, 3 and 4 digits, the first three set off, with or without the country's 1.
-    (?<! [\w.,:/+] ) (?<! [0-9]HYPHEN )
-    (?: 1 (?: GAP | [.] ) )? (?: [(][2-9][0-9]{2}[)]GAP? | [2-9][0-9]{2} (?: HYPHEN | [.] ) )
-    [0-9]{3} (?: HYPHEN | [.] ) [0-9]{4} (?! \w | (?: HYPHEN | [.,:/] )[0-9] )
-  | # National with its trunk zero in brackets: (030) 901820.
-    (?<! \w ) [(]0[0-9]{1,4}[)] (?: (?: GAP | / )? [0-9] ){5,10} (?! \w )
-"""
-_HYPHENS = "\u2010\u2011\u2013-"
 _PATTERNS = {
-    # The look-behind keeps the search linear: it starts a word at its first letter only.
-    "EMAIL": re.compile(r"(?<![\w.%+-])[\w.%+-]+@(?:[\w-]+\.)+[^\W\d_]{2,}(?![\w-])"),
-    # Anything looser masks years, ranges and scores. This pattern changes no text of SQuAD; a test holds it.
-    "PHONE": re.compile(
-        _PHONE.replace("GAP", f"[ \u00a0\u202f{_HYPHENS}]").replace("HYPHEN", f"[{_HYPHENS}]"), re.VERBOSE
-    ),
+    pattern.name: re.compile(pattern.pattern)
+    for guardrail in read_config().guardrails
+    if isinstance(guardrail.litellm_params, ContentFilterParams)
+    for pattern in guardrail.litellm_params.patterns
 }
+"""The gateway's own, which are the only ones that the blueprint has."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""`qa-eval gateway check`: what is wrong with a configuration, and whether the running gateway does what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qa_eval.errors import GatewayError, InputError
+
+if TYPE_CHECKING:
+    from qa_eval.blueprint.lint import Finding, PriceMap
+
+app = typer.Typer(help="The gateway's configuration.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `check` a command of its own."""
+
+
+@app.command()
+def check(
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A LiteLLM configuration.  [default: the platform's own]")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Ask a running gateway too, and send it canaries.")] = False,
+    gateway: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="With --live: the gateway; its master key: QA_EVAL_GATEWAY_KEY."),
+    ] = None,
+    call_models: Annotated[
+        bool, typer.Option("--call-models", help="With --live: ask every model group once; costs a little.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,
+) -> None:
+    """Find what LiteLLM would accept and not do. Exit code 1: there is a finding; 2: it could not be checked."""
+    from datetime import UTC, datetime
+
+    from qa_eval.blueprint.gateway import config_path, load_content
+    from qa_eval.blueprint.lint import lint, price_map
+
+    if not live and (gateway is not None or call_models):
+        raise InputError("--gateway and --call-models ask a running gateway: add --live.")
+    path = config or config_path()
+    content, prices = load_content(path), price_map()
+    findings = lint(content, prices, datetime.now(UTC).date())
+    if live:
+        findings += _prove(path, findings, prices, gateway, call_models=call_models)
+    _print(path, findings, live=live, as_json=as_json)
+    if findings:
+        raise typer.Exit(1)
+
+
+def _prove(
+    path: Path, findings: tuple[Finding, ...], prices: PriceMap, gateway: str | None, *, call_models: bool
+) -> tuple[Finding, ...]:
+    from qa_eval.blueprint.gateway import read_config
+    from qa_eval.gateway.live import LiveGateway, cost_of_calls_usd
+
+    # Where the file's shape is wrong, what it wants is not known: the running gateway is compared with the platform's.
+    declared = read_config(None if any(each.rule == "shape" for each in findings) else path)
+    with LiveGateway(*_address(gateway)) as running:
+        proven = running.prove(declared)
+        if call_models:
+            cost = cost_of_calls_usd(declared, prices)
+            typer.echo(f"Asking {len(declared.groups())} model groups; costs at most ${cost:.4f}.", err=True)
+            proven += running.call_models(declared)
+    return proven
+
+
+def _address(gateway: str | None) -> tuple[str, str | None]:
+    """The gateway to ask, and its key."""
+    import os
+
+    from qa_eval import stack
+
+    if gateway is not None:
+        return gateway, os.environ.get("QA_EVAL_GATEWAY_KEY")
+    found = stack.find()
+    if found is None:
+        raise GatewayError("There is no gateway: give --gateway URL, or start one with `qa-eval stack up`.")
+    return found.gateway_url, found.gateway_key
+
+
+def _print(path: Path, findings: tuple[Finding, ...], *, live: bool, as_json: bool) -> None:
+    if as_json:
+        entries = [{"rule": each.rule, "message": each.message} for each in findings]
+        typer.echo(json.dumps({"config": str(path), "live": live, "findings": entries}, indent=2))
+        return
+    for each in findings:
+        typer.echo(f"{each.rule}: {each.message}")
+    count = len(findings)
+    what = "the configuration and the running gateway" if live else "the configuration"
+    typer.echo(f"{path}: {count or 'no'} finding{'' if count == 1 else 's'} in {what}.", err=True)
