@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_eval.stack import environments, local
+from qa_eval.stack import environments, servers
 
 Ask = Callable[[list[dict[str, Any]], dict[str, Any], list[int]], int | None]
 
@@ -26,7 +26,7 @@ places = st.sets(st.integers(0, 5))
 @pytest.fixture(scope="module")
 def router() -> Iterator[Ask]:
     """LiteLLM's router, in its own environment; it is asked one case at a time."""
-    environment = local.environment("litellm")
+    environment = servers.environment("litellm")
     environments.ensure(environment, lambda line: None)
     probe = Path(__file__).with_name("router_probe.py")
     variables = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}

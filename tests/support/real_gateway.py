@@ -13,7 +13,7 @@ import yaml
 
 from qa_eval.blueprint.environment import gateway_environment
 from qa_eval.blueprint.gateway import config_path
-from qa_eval.stack import environments, local, ports, processes
+from qa_eval.stack import environments, ports, processes, servers
 from qa_eval.stack.processes import Server
 
 KEY = "sk-of-a-test-1b1e8f0c5a2d4e7f9a6b3c8d"
@@ -72,13 +72,13 @@ def start_gateway(
         phoenix_url: the Phoenix that its traces go to.
         settings: more of its environment.
     """
-    environment = local.environment("litellm")
+    environment = servers.environment("litellm")
     environments.ensure(environment, lambda line: None)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     port = ports._free_port([])
-    launch = Path(str(local.__file__)).with_name("launch.py")
+    launch = Path(str(servers.__file__)).with_name("launch.py")
     server = Server(
         name="litellm",
         title="LiteLLM",

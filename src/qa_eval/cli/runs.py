@@ -42,7 +42,7 @@ def list_(as_json: AsJson = False) -> None:
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for title in ("run", "dataset", "models", "answered", "state"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title in ("run", "answered"))
     for run in runs:
         table.add_row(run.run_id, run.dataset, ", ".join(run.models), f"{run.answered} of {run.planned}", _state(run))
     Console(highlight=False).print(table)

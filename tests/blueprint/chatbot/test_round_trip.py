@@ -20,7 +20,7 @@ from lex import violations
 from qa_eval.blueprint.chatbot.handler import CUT_NOTE, Chatbot, Settings
 from qa_eval.blueprint.guardrail import load_guardrail_policy
 from qa_eval.chatbot.local import lex_event
-from qa_eval.stack import environments, local, ports, processes, state
+from qa_eval.stack import environments, ports, processes, servers, state
 from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES, mask
 from qa_eval.stack.processes import Server
 
@@ -60,16 +60,17 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         chosen: dict[str, int] = {}
         for name in ("litellm", "bedrock", "phoenix"):
             chosen[name] = ports._free_port(chosen.values())
-        environment = local.environment("litellm")
+        environment = servers.environment("litellm")
         environments.ensure(environment, print)
-        servers = [_echo(chosen["bedrock"]), local._litellm(chosen, state.master_key())]
-        records = [processes.start(server) for server in servers]
+        plan = servers.Plan(chosen, state.Options())
+        platform = [_echo(chosen["bedrock"]), servers._litellm(plan)]
+        records = [processes.start(server) for server in platform]
         try:
-            processes.wait_until_healthy(zip(servers, records, strict=True), print)
+            processes.wait_until_healthy(zip(platform, records, strict=True), print)
             gateway, bedrock = (f"http://127.0.0.1:{chosen[name]}" for name in ("litellm", "bedrock"))
             yield Platform(Chatbot(Settings(gateway, "qa", state.master_key())), bedrock)
         finally:
-            processes.stop({server.mark: record for server, record in zip(servers, records, strict=True)})
+            processes.stop({server.mark: record for server, record in zip(platform, records, strict=True)})
 
 
 def _echo(port: int) -> Server:

@@ -19,7 +19,7 @@ from aws import connect
 
 import qa_eval.stack
 from qa_eval.stack import environments
-from qa_eval.stack.local import environment
+from qa_eval.stack.servers import environment
 
 MODEL_SERVER = Path(qa_eval.stack.__file__).with_name("model_server.py")
 
