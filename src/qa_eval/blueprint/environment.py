@@ -27,9 +27,10 @@ SECRETS: Final = ("LITELLM_MASTER_KEY",)
 """Never written to a file of the project, a log or a command line."""
 
 CONSTANTS: Final[Mapping[str, str]] = {
-    # The raw provider span would carry the answer as it was before the guardrail masked it. What the spans still
-    # hold as `input.value` and `output.value` is masked.
-    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "NO_CONTENT",
+    # The gateway's newer tracer: one span a model call. The older one gives each call two, so that Phoenix counts its
+    # tokens twice.
+    "LITELLM_OTEL_V2": "true",
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
     # Prices, headers and texts come from the installed version: no fetch at the start, and the same route tomorrow.
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
