@@ -100,6 +100,11 @@ def masked(text: str) -> str:
     return mask(load_guardrail_policy(), text)
 
 
+def as_bedrock_masks(text: str) -> str:
+    """The gateway's own filter, which sees a question first, has other words for what it masks."""
+    return text.replace("[EMAIL_REDACTED]", "{EMAIL}").replace("[PHONE_REDACTED]", "{PHONE}")
+
+
 def bare(text: str) -> str:
     """Without white space, which the cuts between messages take away."""
     return "".join(text.split())
@@ -124,7 +129,7 @@ def test_lex_litellm_roundtrip(platform, message):
     """Feature: litellm-ecs-demo, Property 3: Lex-LiteLLM Round-Trip: what a user says comes back as it was."""
     received = texts(platform.ask(message))
 
-    assert bare("".join(received)) == bare(masked(message))
+    assert bare(as_bedrock_masks("".join(received))) == bare(masked(message))
 
 
 @THROUGH_THE_GATEWAY
