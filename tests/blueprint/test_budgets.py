@@ -15,7 +15,7 @@ def test_the_edge_outlasts_every_try_of_the_gateway() -> None:
     router = read_config().router_settings
     assert router.num_retries == 3
     tries = budgets.gateway_seconds(router.timeout, router.num_retries)
-    assert tries == 100
+    assert tries == 96
     assert budgets.CLOUDFRONT_READ > budgets.LOAD_BALANCER_IDLE > tries
 
 

@@ -193,4 +193,4 @@ def test_the_described_environment_provides_every_reference():
     of_the_place = {name for name in PROVIDERS if not name.startswith("REDIS")}
     assert of_the_place - set(described) == set(SECRETS)
     assert described["PHOENIX_COLLECTOR_HTTP_ENDPOINT"] == "http://p/v1/traces"
-    assert CONSTANTS["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] == "NO_CONTENT"
+    assert CONSTANTS["LITELLM_OTEL_V2"] == "true"

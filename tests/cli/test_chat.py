@@ -46,8 +46,12 @@ def test_a_conversation_of_three_turns_and_its_trace(in_stack_folder: RunningSta
     turns = [spans(in_stack_folder, needle) for needle in (mark, "And of Italy?", "Which did I ask first?")]
     sessions = {span["attributes"].get("session.id") for turn in turns for span in turn} - {None}
     assert len(sessions) == 1, "Phoenix shows the turns as one session"
-    assert {span["name"] for span in turns[0]} >= {"litellm_proxy_request", "litellm_request", "guardrail"}
-    asked = json.dumps([span["attributes"] for span in turns[2] if span["name"] == "litellm_request"])
+    assert {span["name"] for span in turns[0]} >= {
+        "POST /v1/chat/completions",
+        "chat qa",
+        "execute_guardrail bedrock-content-filter-input",
+    }
+    asked = json.dumps([span["attributes"] for span in turns[2] if span["name"] == "chat qa"])
     assert mark in asked, "the third turn was asked with the first"
     assert "And of Italy?" in asked
     assert not any("never asked" in json.dumps(span) for turn in turns for span in turn)

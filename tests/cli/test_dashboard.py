@@ -40,7 +40,7 @@ def test_the_experiment_shows_scores_answers_and_the_gateways_spans(page: Page, 
     screenshot(page, "experiment")
 
     page.goto(f"{in_stack_folder.phoenix_url}/redirects/traces/{answered.reply.trace_id}")
-    expect(page.get_by_text("litellm_request").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("chat ").first).to_be_visible(timeout=60_000)
     expect(page.get_by_text("question").first).to_be_visible()
     screenshot(page, "trace")
 

@@ -83,8 +83,8 @@ def test_the_gateways_spans_join_the_runs_trace(in_stack_folder: RunningStack) -
     done = qa_eval("run-experiment", "--local", "--examples", "1", "--json", "--model", "claude-haiku")
     (experiment,) = json.loads(done.stdout)["experiments"]
     (run,) = runs_in_phoenix(in_stack_folder, experiment)
-    names = _span_names(in_stack_folder.phoenix_url, run["trace_id"], {"question", "litellm_request"})
-    assert {"question", "litellm_request"} <= names
+    names = _span_names(in_stack_folder.phoenix_url, run["trace_id"], {"question", "chat claude-haiku"})
+    assert {"question", "chat claude-haiku"} <= names
 
 
 def _span_names(phoenix_url: str, trace_id: str, awaited: set[str]) -> set[str]:

@@ -43,16 +43,21 @@ def test_a_trace_carries_model_messages_tokens_latency_and_cost(
         assert time.monotonic() < end, "the trace did not arrive"
         time.sleep(0.5)
 
-    span = spans["litellm_request"]
+    span = spans["chat qa"]
     llm = span["llm"]
     question, answer = llm["input_messages"][0]["message"], llm["output_messages"][0]["message"]
     assert question == {"role": "user", "content": "Marker of the trace: who is [EMAIL_REDACTED]?"}
     assert answer == {"role": "assistant", "content": "Write to {EMAIL}."}
-    assert llm["model_name"] == MICRO
-    assert llm["token_count"] == {"prompt": 40, "completion": 2, "total": 42}
-    assert llm["cost"]["total"] == pytest.approx(float(reply.headers["x-litellm-response-cost"]))
+    assert span["litellm"]["provider"]["model"] == f"bedrock/{MICRO}"
+    assert {name: llm["token_count"][name] for name in ("prompt", "completion", "total")} == {
+        "prompt": 40,
+        "completion": 2,
+        "total": 42,
+    }
+    assert not any("token_count" in other.get("llm", {}) for name, other in spans.items() if name != "chat qa")
+    assert span["litellm"]["cost"]["total"] == pytest.approx(float(reply.headers["x-litellm-response-cost"]))
     assert span["start"] < span["end"]
-    assert "guardrail" in spans
+    assert "execute_guardrail bedrock-content-filter-input" in spans
 
 
 class Collector:

@@ -134,9 +134,9 @@ def test_an_experiment_through_the_one_address_alone(stack, monkeypatch):
     assert str(result.url).startswith(f"{edge}/phoenix/")
     trace = recorded[0]["trace_id"]
     end = time.monotonic() + 30
-    while {"question", "litellm_request"} - names_in_trace(edge, trace) and time.monotonic() < end:
+    while {"question", "chat nova-micro"} - names_in_trace(edge, trace) and time.monotonic() < end:
         time.sleep(0.25)
-    assert {"question", "litellm_request"} <= names_in_trace(edge, trace)
+    assert {"question", "chat nova-micro"} <= names_in_trace(edge, trace)
 
 
 def names_in_trace(edge, trace):

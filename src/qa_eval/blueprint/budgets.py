@@ -1,7 +1,7 @@
 """Who waits how long for whom, in seconds, from the outside in. Each waits longer than all that it waits for.
 
     Lex 30 > Lambda 28 > the chatbot's request 26 > its two tries of 12
-    browser, experiment > CloudFront 120 > load balancer 110 > the gateway's four tries of 25 (`config.yaml`)
+    browser, experiment > CloudFront 120 > load balancer 110 > the gateway's four tries of 24 (`config.yaml`)
 
 Connections that wait for a next request are closed from the outside in as well: a server that closes first makes
 the load balancer answer 502 to a request that was already on its way.

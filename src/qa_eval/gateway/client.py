@@ -34,7 +34,7 @@ class GatewayClient:
         Args:
             url: The gateway's base URL, with or without `/v1`.
             key: Its API key; None where it needs none.
-            timeout_s: How long one try may take. The default leaves the gateway its own four tries of 25 s.
+            timeout_s: How long one try may take. The default leaves the gateway its own tries.
         """
         self.url = url.rstrip("/").removesuffix("/v1")
         self._key = key

@@ -3,7 +3,6 @@ echoes."""
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 from lex import violations
 
 from qa_eval.blueprint.chatbot.handler import CUT_NOTE, Chatbot, Settings
-from qa_eval.blueprint.gateway import read_config
 from qa_eval.blueprint.guardrail import load_guardrail_policy
 from qa_eval.chatbot.local import lex_event
 from qa_eval.stack import environments, ports, processes, servers, state
@@ -98,17 +96,13 @@ def texts(response: dict[str, Any]) -> list[str]:
     return found
 
 
-def filtered(text: str) -> str:
-    """What the gateway's own filter, the first to see a question, leaves of it."""
-    for guardrail in read_config().guardrails:
-        for pattern in getattr(guardrail.litellm_params, "patterns", ()):
-            text = re.sub(pattern.pattern, f"[{pattern.name}_REDACTED]", text, flags=re.IGNORECASE)
-    return text
-
-
 def masked(text: str) -> str:
-    """What Bedrock's guardrail leaves of a text."""
     return mask(load_guardrail_policy(), text)
+
+
+def as_bedrock_masks(text: str) -> str:
+    """The gateway's own filter, which sees a question first, has other words for what it masks."""
+    return text.replace("[EMAIL_REDACTED]", "{EMAIL}").replace("[PHONE_REDACTED]", "{PHONE}")
 
 
 def bare(text: str) -> str:
@@ -135,7 +129,7 @@ def test_lex_litellm_roundtrip(platform, message):
     """Feature: litellm-ecs-demo, Property 3: Lex-LiteLLM Round-Trip: what a user says comes back as it was."""
     received = texts(platform.ask(message))
 
-    assert bare("".join(received)) == bare(masked(filtered(message)))
+    assert bare(as_bedrock_masks("".join(received))) == bare(masked(message))
 
 
 @THROUGH_THE_GATEWAY
