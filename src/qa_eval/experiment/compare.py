@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from qa_eval.data.examples import Dataset
 from qa_eval.errors import InputError
 from qa_eval.experiment.measures import MEASURES, Measure, Unit, comparable, difference, own_value, paired_values
-from qa_eval.experiment.observations import Observation, Observations, Question
+from qa_eval.experiment.observations import INCOMPLETE, Observation, Observations, Question
 from qa_eval.experiment.sources import Source, observe
 from qa_eval.metrics.statistics import (
     Estimate,
@@ -264,9 +264,17 @@ def compare_systems(systems: Sequence[Observations]) -> Comparison:
         candidates=tuple(candidates),
         differences=_corrected(differences),
         left_out={system.name: len(system) - len(common) for system in systems},
-        notes=tuple(notes),
+        notes=(*_incomplete(systems), *notes),
         changed=tuple(most_changed(baseline, candidates)),
     )
+
+
+def _incomplete(systems: Iterable[Observations]) -> list[str]:
+    return [
+        f"{system.name} is NOT A WHOLE RESULT: {system.config[INCOMPLETE]}."
+        for system in systems
+        if INCOMPLETE in system.config
+    ]
 
 
 def _check_same_questions(baseline: Observations, candidates: Sequence[Observations]) -> None:

@@ -305,14 +305,22 @@ def _judged(
     rule: Rule, estimate: Estimate, values: Callable[[], tuple[list[float], list[float], list[str]]]
 ) -> tuple[State, float | None]:
     """What the interval says of the rule; without one, what the test about the limit says."""
-    if same_everywhere(estimate):
-        return _state([rule.violated_by(0.0)]), None
-    if estimate.low is not None and estimate.high is not None:
-        return _state([rule.violated_by(estimate.low), rule.violated_by(estimate.high)]), None
+    state = state_of(rule, estimate)
+    if state is not None:
+        return state, None
     if rule.measure.read is None:
         return State.INCONCLUSIVE, None
     p_value = offset_p_value(*values(), rule.limit)
     return (_state([rule.violated_by(estimate.estimate)]) if p_value <= ALPHA else State.INCONCLUSIVE), p_value
+
+
+def state_of(rule: Rule, estimate: Estimate) -> State | None:
+    """What an estimate's interval says of a rule; None where it has none."""
+    if same_everywhere(estimate):
+        return _state([rule.violated_by(0.0)])
+    if estimate.low is None or estimate.high is None:
+        return None
+    return _state([rule.violated_by(estimate.low), rule.violated_by(estimate.high)])
 
 
 def _state(violated: Sequence[bool]) -> State:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from qa_eval.experiment.results import ExperimentResult, RunResult
 
 
+INCOMPLETE = "incomplete"
+"""The key in a system's configuration that says that its run ended early."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What was asked, as far as it is known; an export need not hold the context."""
@@ -157,6 +161,8 @@ def of_experiment(experiment: ExperimentResult, run: RunResult | None = None) ->
     """One model's answers; those that are not scored yet are left out."""
     settings = {} if run is None else run.settings.to_json()
     facts = {} if run is None else {"run": run.run_id, "dataset": run.dataset, "squad_version": run.version}
+    if run is not None and len(experiment.entries) < run.planned:
+        facts[INCOMPLETE] = f"{len(experiment.entries):,} of {run.planned:,} questions asked"
     return gather(
         experiment.model,
         (_of_entry(entry) for entry in experiment.entries if entry.scores is not None),

@@ -38,7 +38,9 @@ from qa_eval.experiment.observations import (
 )
 from qa_eval.experiment.plan import SCORES
 from qa_eval.experiment.results import ExperimentResult, RunResult
+from qa_eval.experiment.runs import open_run
 from qa_eval.gateway.reply import Outcome
+from qa_eval.paths import data_dir
 
 Source = str | Path | RunResult | ExperimentResult | Observations
 """What can be compared and reported: results in hand, or what the user names."""
@@ -95,10 +97,8 @@ def _read(name: str, dataset: Dataset | None, phoenix: str | None) -> list[Obser
 
 
 def _read_run(name: str) -> list[Observations]:
-    from qa_eval.experiment.runs import open_run
-
     run, colon, model = (name, "", "") if Path(name).exists() else name.partition(":")
-    systems = of_run(open_run(run))
+    systems = of_run(open_run(data_dir() / "runs", run))
     chosen = [each for each in systems if each.name == model] if colon else systems
     if not chosen:
         raise InputError(f"Run {run} has no model {model!r}: it has {', '.join(each.name for each in systems)}.")
@@ -141,16 +141,21 @@ def read_export(path: Path) -> list[Observations]:
         gather(
             model,
             (_of_row(path, number, row) for number, row in enumerate(rows, 1) if str(row["model"]) == model),
-            config={"export": path.name, "model": model},
+            config=_export_facts(path, rows, model),
         )
         for model in models
     ]
 
 
+def _export_facts(path: Path, rows: Sequence[Mapping[str, Any]], model: str) -> dict[str, Any]:
+    runs = dict.fromkeys(str(row["run"]) for row in rows if row["model"] == model and row.get("run"))
+    return {"export": path.name, "model": model, **({"run": ", ".join(runs)} if runs else {})}
+
+
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         if path.suffix == ".jsonl":
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8").split("\n")  # answers may hold other line ends
             return [json.loads(line) for line in lines if line.strip()]
         import pandas as pd
 
