@@ -23,15 +23,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def qa_eval_gate(
-    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> Callable[..., GateResult]:
+def qa_eval_gate(request: pytest.FixtureRequest) -> Callable[..., GateResult]:
     """`qa_eval.gate`, with its verdict shown whether it passes or fails."""
     from qa_eval.experiment.gate import GateFailed, gate
 
     def told(result: GateResult) -> None:
         request.config.stash[_VERDICTS].append(f"{request.node.nodeid}\n{result.text}")
-        record_property("qa_eval_gate", result.text)
+        request.node.user_properties.append(("qa_eval_gate", result.text))
 
     def gated(*sources: Any, **rules: Any) -> GateResult:
         try:
