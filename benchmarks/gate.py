@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_eval.data import load_dataset
-from qa_eval.experiment.compare import ALPHA
+from qa_eval.experiment.compare import ALPHA, PLANNED_POWER
 from qa_eval.experiment.gate import Rule, State, state_of
 from qa_eval.experiment.observations import Observations, of_predictions
 from qa_eval.metrics.statistics import holm, minimum_detectable_difference, paired_difference
@@ -106,8 +106,10 @@ def _stated(people: Population, questions: int, rng: np.random.Generator) -> flo
     """The difference that samples which have it state as detectable: a candidate is not equally worse everywhere."""
     stated = 0.0
     for _ in range(4):
-        samples = [_pair(people, questions, people.lean(stated), rng) for _ in range(300)]
-        stated = fmean(minimum_detectable_difference(*pairs["f1"], names) or 0.0 for pairs, names in samples)
+        samples = [_pair(people, questions, people.lean(stated), rng) for _ in range(500)]
+        stated = fmean(
+            minimum_detectable_difference(*pairs["f1"], names, power=PLANNED_POWER) or 0.0 for pairs, names in samples
+        )
     return stated
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -99,6 +100,15 @@ def test_what_is_not_known_is_said(sample: Dataset) -> None:
     assert "What the answers cost is not known" in told
     assert "How long the answers took is not known" in told
     assert "What changed most" not in told
+
+
+@pytest.mark.parametrize("models", [("A",), ("A", "B")])
+def test_a_run_that_ended_early_says_so_first(sample: Dataset, models: tuple[str, ...]) -> None:
+    run = made_run(sample, {model: right(sample, 5) for model in models})
+    short = dataclasses.replace(run.experiments[0], entries=run.experiments[0].entries[:30])
+    page = render(of_run(dataclasses.replace(run, experiments=(short, *run.experiments[1:]))))
+    first = page.split('class="lead"')[1].split("</p>")[0]
+    assert "A is NOT A WHOLE RESULT: 30 of 60 questions asked." in first
 
 
 def test_a_run_without_answers_is_refused(sample: Dataset) -> None:

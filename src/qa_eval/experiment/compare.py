@@ -36,6 +36,9 @@ SCHEMA = "qa-eval/compare@1"
 ALPHA = 0.05
 WORTH_SHOWING = 0.02
 """The difference of a score, 0 to 1, for which the verdict says how many questions would show it."""
+PLANNED_POWER = 0.87
+"""What detectable differences and sample sizes are planned for, so that the gate's power is at least 0.8: its
+interval is a little wider than the normal theory's behind the plan. `benchmarks/gate.py` measures it."""
 CHANGED = 10
 """How many of the most changed questions are listed."""
 
@@ -264,12 +267,13 @@ def compare_systems(systems: Sequence[Observations]) -> Comparison:
         candidates=tuple(candidates),
         differences=_corrected(differences),
         left_out={system.name: len(system) - len(common) for system in systems},
-        notes=(*_incomplete(systems), *notes),
+        notes=(*incomplete(systems), *notes),
         changed=tuple(most_changed(baseline, candidates)),
     )
 
 
-def _incomplete(systems: Iterable[Observations]) -> list[str]:
+def incomplete(systems: Iterable[Observations]) -> list[str]:
+    """A sentence for each system whose run ended early: its figures are no result."""
     return [
         f"{system.name} is NOT A WHOLE RESULT: {system.config[INCOMPLETE]}."
         for system in systems
@@ -314,8 +318,8 @@ def _difference(measure: Measure, baseline: Observations, candidate: Observation
     values = paired_values(measure, baseline, candidate)
     return replace(
         plain,
-        detectable=minimum_detectable_difference(*values),
-        needed=examples_needed(*values, WORTH_SHOWING),
+        detectable=minimum_detectable_difference(*values, power=PLANNED_POWER),
+        needed=examples_needed(*values, WORTH_SHOWING, power=PLANNED_POWER),
     )
 
 
@@ -332,8 +336,8 @@ def most_changed(baseline: Observations, candidates: Sequence[Observations], lim
     """The questions whose scores differ most, the largest change first; of equal ones, the first in the dataset."""
     changed = [
         Changed(candidate.name, item.question, item, candidate.items[key])
-        for candidate in candidates
         for key, item in baseline.items.items()
+        for candidate in candidates
     ]
     differing = [each for each in changed if each.change]
     return sorted(differing, key=lambda each: -abs(each.change))[:limit]

@@ -23,7 +23,7 @@ from markupsafe import Markup, escape
 from qa_eval._version import __version__
 from qa_eval.data.examples import Dataset
 from qa_eval.errors import InputError
-from qa_eval.experiment.compare import Comparison, Difference, compare_systems, shown_answer
+from qa_eval.experiment.compare import Comparison, Difference, compare_systems, incomplete, shown_answer
 from qa_eval.experiment.measures import MEASURES, Measure, available, own_value
 from qa_eval.experiment.observations import Observation, Observations, Question
 from qa_eval.experiment.sources import Source, observe
@@ -113,11 +113,11 @@ class Plot:
 
 @dataclass(frozen=True)
 class Group:
-    """A part of the questions: how many, and each system's F1 and bar."""
+    """A part of the questions: how many, and each system's F1, its interval and its bar."""
 
     name: str
     count: int
-    cells: tuple[tuple[str, Markup], ...]
+    cells: tuple[tuple[str, str, Markup], ...]
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,11 @@ class Content:
 
     @property
     def lead(self) -> tuple[str, ...]:
-        """What to know first."""
+        """What to know first: what is no whole result, then the verdicts or the scores."""
         if self.comparison is not None:
-            return self.comparison.verdicts
-        return tuple(f"{plot.title} {strip.value} ({strip.interval})" for plot in self.scores for strip in plot.strips)
+            return (*incomplete(self.systems), *self.comparison.verdicts)
+        scores = (f"{plot.title} {strip.value} ({strip.interval})" for plot in self.scores for strip in plot.strips)
+        return (*incomplete(self.systems), *scores)
 
     @property
     def questions(self) -> str:
@@ -169,7 +170,7 @@ class Content:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was not compared."""
-        return self.comparison.notes if self.comparison else ()
+        return tuple(note for note in self.comparison.notes if note not in self.lead) if self.comparison else ()
 
     @cached_property
     def scores(self) -> tuple[Plot, ...]:
@@ -315,19 +316,14 @@ class Content:
         means = [fmean(system.items[key].scores.get("f1", 0.0) for key in keys) for system in self.systems]
         for index, mean in enumerate(means):
             told = f"{self.systems[index].name}: F1 {100 * mean:.1f}"
-            cells.append((self._with_interval(index, mean, keys), charts.bar(mean, index, told)))
+            cells.append((f"{100 * mean:.1f}", self._group_interval(index, keys), charts.bar(mean, index, told)))
         return fmean(means), Group(name, len(keys), tuple(cells))
 
-    def _with_interval(self, index: int, mean: float, keys: Sequence[str]) -> str:
+    def _group_interval(self, index: int, keys: Sequence[str]) -> str:
         items = [self.systems[index].items[key] for key in keys]
         scores = [item.scores.get("f1", 0.0) for item in items]
         found = mean_interval(scores, [item.question.title for item in items], bounds=(0.0, 1.0))
-        told = f"{100 * mean:.1f}"
-        return (
-            told
-            if found.low is None or found.high is None
-            else f"{told} ({100 * found.low:.0f}–{100 * found.high:.0f})"
-        )
+        return "" if found.low is None or found.high is None else f"{100 * found.low:.0f}–{100 * found.high:.0f}"
 
     def _outcome(self, index: int, system: Observations) -> tuple[int, str, str, Markup]:
         found = system.outcomes
