@@ -28,7 +28,7 @@ PhoenixUrl = Annotated[
 
 
 def command(
-    sources: Annotated[list[str], typer.Argument(metavar="BASELINE CANDIDATE...", help=SOURCES)],
+    sources: Annotated[list[str], typer.Argument(metavar="RUN", help=SOURCES)],
     fail_on: Annotated[
         list[str] | None,
         typer.Option(

@@ -11,7 +11,7 @@ from qa_eval.cli.compare import SOURCES, Dataset, PhoenixUrl, phoenix_of
 
 
 def command(
-    sources: Annotated[list[str], typer.Argument(metavar="RUN...", help=SOURCES)],
+    sources: Annotated[list[str], typer.Argument(metavar="RUN", help=SOURCES)],
     output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = Path("qa-eval-report.html"),
     dataset: Dataset = None,
     phoenix: PhoenixUrl = None,
