@@ -29,10 +29,11 @@ lint: $(VENV)/ready ## check style and formatting
 types: $(VENV)/ready ## check types, strictly
 	$(BIN)/mypy
 
-bench: $(VENV)/ready ## measure start-up, scoring, similarity and the gateway
+bench: $(VENV)/ready ## measure start-up, scoring, similarity, the gate and the gateway
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/similarity.py
+	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/gateway.py
 
 lock: $(VENV)/ready ## renew the lock files from pyproject.toml

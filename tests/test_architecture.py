@@ -19,6 +19,8 @@ ALLOWED = {
     "metrics": LEAVES | {"data", "embedding"},
     "gateway": LEAVES | {"data", "blueprint"},
     "experiment": LEAVES | {"data", "metrics", "gateway", "embedding"},
+    "reporting": LEAVES | {"data", "metrics", "gateway", "experiment"},
+    "pytest_plugin": LEAVES | {"experiment"},
     "blueprint": {"errors"},
     "chatbot": LEAVES | {"blueprint", "gateway"},
     "stack": LEAVES | {"blueprint", "embedding"},

@@ -30,16 +30,22 @@ if TYPE_CHECKING:
     )
     from qa_eval.data import Dataset, Example, load_dataset
     from qa_eval.errors import QaEvalError
+    from qa_eval.experiment.compare import Comparison, compare
     from qa_eval.experiment.estimate import CostEstimate
+    from qa_eval.experiment.gate import GateFailed, GateResult, gate
     from qa_eval.experiment.results import ExperimentResult, RunResult
     from qa_eval.experiment.runs import RunSummary
     from qa_eval.gateway.reply import Outcome
+    from qa_eval.reporting.page import report
 
 _HOMES = {
+    "Comparison": "qa_eval.experiment.compare",
     "CostEstimate": "qa_eval.experiment.estimate",
     "Dataset": "qa_eval.data.examples",
     "Example": "qa_eval.data.examples",
     "ExperimentResult": "qa_eval.experiment.results",
+    "GateFailed": "qa_eval.experiment.gate",
+    "GateResult": "qa_eval.experiment.gate",
     "Outcome": "qa_eval.gateway.reply",
     "QaEvalError": "qa_eval.errors",
     "RunResult": "qa_eval.experiment.results",
@@ -47,19 +53,25 @@ _HOMES = {
     "async_load_dataset": "qa_eval.api",
     "async_resume": "qa_eval.api",
     "async_run_experiment": "qa_eval.api",
+    "compare": "qa_eval.experiment.compare",
     "estimate_experiment": "qa_eval.api",
+    "gate": "qa_eval.experiment.gate",
     "list_runs": "qa_eval.api",
     "load_dataset": "qa_eval.data.load",
     "open_run": "qa_eval.api",
+    "report": "qa_eval.reporting.page",
     "resume": "qa_eval.api",
     "run_experiment": "qa_eval.api",
 }
 
 __all__ = [
+    "Comparison",
     "CostEstimate",
     "Dataset",
     "Example",
     "ExperimentResult",
+    "GateFailed",
+    "GateResult",
     "Outcome",
     "QaEvalError",
     "RunResult",
@@ -68,10 +80,13 @@ __all__ = [
     "async_load_dataset",
     "async_resume",
     "async_run_experiment",
+    "compare",
     "estimate_experiment",
+    "gate",
     "list_runs",
     "load_dataset",
     "open_run",
+    "report",
     "resume",
     "run_experiment",
 ]

@@ -25,12 +25,18 @@ from qa_eval.metrics.statistics import (
     Estimate,
     Limit,
     PairedDifference,
+    Sample,
     SampleSize,
     examples_needed,
     holm,
     mean_interval,
     minimum_detectable_difference,
+    offset_p_value,
     paired_difference,
+    quantile,
+    quantile_difference,
+    quantile_interval,
+    share_interval,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -427,3 +433,72 @@ def test_holm_never_lowers_and_keeps_the_order(p_values: list[float]) -> None:
     corrected = holm(p_values)
     assert all(plain <= adjusted <= 1 for plain, adjusted in zip(p_values, corrected, strict=True))
     assert [adjusted for _, adjusted in sorted(zip(p_values, corrected, strict=True))] == sorted(corrected)
+
+
+# --- quantiles, shares, and tests about another value than 0 -----------------------------------------------------
+
+
+def latencies(rng: np.random.Generator, articles: int = 25, questions: int = 100) -> tuple[Sample, Sample]:
+    """Two equally quick runs; what makes an article slow is common to both."""
+    article = rng.integers(articles, size=questions)
+    slow = rng.normal(0, 0.2, articles)[article]
+    names = tuple(str(each) for each in article)
+    first, second = (Sample(np.exp(slow + rng.normal(0, 0.5, questions)), names) for _ in range(2))
+    return first, second
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_the_interval_of_a_quantiles_difference_covers_0(share: float) -> None:
+    rng = np.random.default_rng(3)
+    repetitions, covered = 300, 0
+    for seed in range(repetitions):
+        found = quantile_difference(*latencies(rng), share, seed=seed)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0 <= found.high
+    assert 0.92 <= covered / repetitions <= 0.99
+
+
+def test_the_quantile_is_the_nearest_rank() -> None:
+    values = np.arange(1.0, 101.0)
+    assert (quantile(values, 0.5), quantile(values, 0.95), quantile(values, 1.0)) == (51, 96, 100)
+    sample = Sample(values, tuple(str(number // 4) for number in range(100)))
+    interval = quantile_interval(sample, 0.5)
+    assert interval.estimate == 51
+    assert interval.low is not None
+    assert interval.high is not None
+    assert interval.low < 51 < interval.high
+
+
+def test_a_shifted_quantile_is_found() -> None:
+    first, _ = latencies(np.random.default_rng(4))
+    found = quantile_difference(first, Sample(first.values + 2.0, first.articles), 0.95)
+    assert found.estimate == pytest.approx(2)
+    assert (found.low, found.high) == pytest.approx((2, 2))
+
+
+def test_quantiles_of_too_few_articles_have_no_interval() -> None:
+    found = quantile_interval(Sample(np.arange(5.0), tuple("abcde")), 0.5)
+    assert (found.low, found.limit) == (None, Limit.TOO_FEW_ARTICLES)
+
+
+def test_quantiles_of_different_articles_are_refused() -> None:
+    with pytest.raises(InputError, match="the same articles"):
+        quantile_difference(Sample(np.ones(2), ("a", "b")), Sample(np.ones(2), ("a", "c")), 0.5)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10), (99, 100)])
+def test_the_shares_interval_is_the_exact_binomial_one(successes: int, trials: int) -> None:
+    expected = stats.binomtest(successes, trials).proportion_ci(method="exact")
+    assert share_interval(successes / trials, trials) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_test_about_the_difference_itself_does_not_reject() -> None:
+    rng = np.random.default_rng(5)
+    rejected = np.mean(
+        [offset_p_value(*two_runs(rng, 48, better=0.05), 0.05, resamples=RESAMPLES) <= 0.05 for _ in range(400)]
+    )
+    assert rejected <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+    names = [str(number) for number in range(20)]
+    assert offset_p_value(np.ones(20), np.zeros(20), names, -0.02) < 0.001
+    assert offset_p_value(np.ones(20), np.zeros(20), names, -1.0) == 1.0

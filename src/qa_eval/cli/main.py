@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from qa_eval import __version__
-from qa_eval.cli import chat, datasets, gateway, resume, run_experiment, runs, score, stack
+from qa_eval.cli import chat, compare, datasets, gateway, report, resume, run_experiment, runs, score, stack
 from qa_eval.errors import QaEvalError
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app = typer.Typer(
 app.command("run-experiment")(run_experiment.command)
 app.command("resume")(resume.command)
 app.command("score")(score.command)
+app.command("compare")(compare.command)
+app.command("report")(report.command)
 app.command("chat")(chat.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(datasets.app, name="datasets")

@@ -42,6 +42,7 @@ development set (48 articles, 10,570 questions; one-way analysis of variance): 0
 F1. A small sample cannot estimate it: with 100 questions from 48 articles its standard error is over 0.1."""
 
 _MAX_GROUPS = 2_000
+_QUANTILE_RESAMPLES = 2_000  # each sorts nothing, but looks at every value
 _CHUNK = 2_000_000  # resampled articles held at once: 32 MB
 
 _Floats = npt.NDArray[np.float64]
@@ -295,6 +296,143 @@ def examples_needed(
     if articles_available is None:
         return _with_new_articles(grouped, abs(difference), power, alpha)
     return _within_articles(grouped, abs(difference), power, alpha, articles_available)
+
+
+def share_interval(mean: float, articles: float, *, confidence: float = 0.95) -> tuple[float, float]:
+    """An interval for the mean of scores of 0 to 1 that holds where the bootstrap has none, because it is wide.
+
+    The exact binomial interval, with each article taken for a single question: as if all questions of an article
+    always agreed. 25 articles without a single failure leave room for a share of 0.86.
+
+    Args:
+        mean: of the scores, 0 to 1.
+        articles: effective articles.
+        confidence: the interval's nominal coverage.
+
+    Source: Clopper and Pearson, 1934, doi:10.1093/biomet/26.4.404; the effective number in place of the sample's
+    is Korn and Graubard's (1998, Survey Methodology 24), here at its smallest.
+    """
+    alpha = 1.0 - confidence
+    successes = mean * articles
+    low = special.betaincinv(successes, articles - successes + 1, alpha / 2) if successes > 0 else 0.0
+    high = special.betaincinv(successes + 1, articles - successes, 1 - alpha / 2) if successes < articles else 1.0
+    return float(low), float(high)
+
+
+def offset_p_value(
+    baseline: npt.ArrayLike,
+    candidate: npt.ArrayLike,
+    articles: Sequence[str],
+    offset: float,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> float:
+    """The two-sided p-value of the hypothesis that candidate minus baseline is `offset` on average.
+
+    The sign-flip test of `paired_difference`, about `offset` in place of 0. It speaks where articles hardly vary and
+    the bootstrap therefore has no interval.
+
+    Raises:
+        InputError: there are no scores, one is not finite, or lengths differ.
+    """
+    differences = _differences(baseline, candidate) - offset
+    return _sign_flip(_by_article(differences, articles), resamples, seed)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Measurements of one run with the article of each; any number an article."""
+
+    values: _Floats
+    """(n,), finite."""
+    articles: tuple[str, ...]
+    """Length n."""
+
+
+def quantile(values: npt.ArrayLike, share: float) -> float:
+    """The nearest-rank quantile, as the tables of a run have it."""
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    return float(ordered[min(len(ordered) - 1, int(share * len(ordered)))])
+
+
+def quantile_interval(sample: Sample, share: float, *, confidence: float = 0.95, seed: int = 0) -> Estimate:
+    """A quantile with its percentile cluster bootstrap interval over articles. In the unit of the values.
+
+    Raises:
+        InputError: there are no values, or one is not finite.
+
+    Source: Davison and Hinkley, 1997, sections 2.7 (quantiles) and 3.8 (clusters); Efron and Tibshirani, 1993,
+    section 13.3 (percentile interval).
+    """
+    resampled = _resampled_quantiles([sample], share, seed)[0]
+    return _of_quantiles(quantile(sample.values, share), resampled, sample, confidence, seed)
+
+
+def quantile_difference(
+    baseline: Sample, candidate: Sample, share: float, *, confidence: float = 0.95, seed: int = 0
+) -> Estimate:
+    """The candidate's quantile minus the baseline's, with its percentile cluster bootstrap interval.
+
+    Both are resampled by the same articles, so that what makes an article slow for both cancels.
+
+    Raises:
+        InputError: there are no values, one is not finite, or the two are not about the same articles.
+
+    Source: as for `quantile_interval`.
+    """
+    if set(baseline.articles) != set(candidate.articles):
+        raise InputError("Quantiles are compared on the same articles: give measurements of the same examples.")
+    first, second = _resampled_quantiles([baseline, candidate], share, seed)
+    estimate = quantile(candidate.values, share) - quantile(baseline.values, share)
+    return _of_quantiles(estimate, second - first, candidate, confidence, seed)
+
+
+def _of_quantiles(estimate: float, resampled: _Floats, sample: Sample, confidence: float, seed: int) -> Estimate:
+    grouped = _by_article(sample.values, sample.articles)
+    limit = Limit.TOO_FEW_ARTICLES if grouped.effective < MIN_ARTICLES else None
+    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
+    return Estimate(
+        estimate=estimate,
+        low=None if limit else float(low),
+        high=None if limit else float(high),
+        standard_error=float(np.std(resampled)),
+        n=grouped.n,
+        articles=len(grouped.sums),
+        effective_articles=grouped.effective,
+        confidence=confidence,
+        method=f"percentile cluster bootstrap over articles, {len(resampled):,} resamples, seed {seed}",
+        limit=limit,
+    )
+
+
+def _resampled_quantiles(samples: Sequence[Sample], share: float, seed: int) -> list[_Floats]:
+    """(resamples,) for each sample: its quantile when articles are drawn with replacement, the same for all samples."""
+    place = {article: index for index, article in enumerate(sorted(set(samples[0].articles)))}
+    largest = max(len(sample.values) for sample in samples)
+    rows = max(1, _CHUNK // largest)
+    rng = np.random.default_rng(seed)
+    sorters = [_sorted_by_value(sample, place) for sample in samples]
+    found: list[list[_Floats]] = [[] for _ in samples]
+    for start in range(0, _QUANTILE_RESAMPLES, rows):
+        counts = rng.multinomial(
+            len(place), np.full(len(place), 1 / len(place)), size=min(rows, _QUANTILE_RESAMPLES - start)
+        )
+        for (values, codes), collected in zip(sorters, found, strict=True):
+            reached = np.cumsum(counts[:, codes], axis=1)
+            # Nearest rank: the first value that more than `share` of the drawn ones do not exceed.
+            above = reached > np.floor(share * reached[:, -1:])
+            collected.append(values[np.where(above.any(axis=1), above.argmax(axis=1), len(values) - 1)])
+    return [np.concatenate(each) for each in found]
+
+
+def _sorted_by_value(sample: Sample, place: dict[str, int]) -> tuple[_Floats, npt.NDArray[np.intp]]:
+    """The values in order, and the number of each one's article."""
+    _by_article(sample.values, sample.articles)  # refuses what is empty or not finite
+    values = np.asarray(sample.values, dtype=np.float64)
+    codes = np.fromiter((place[article] for article in sample.articles), dtype=np.intp, count=len(values))
+    order = np.argsort(values, kind="stable")
+    return values[order], codes[order]
 
 
 @dataclass(frozen=True, slots=True)

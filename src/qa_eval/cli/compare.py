@@ -1,0 +1,151 @@
+"""`qa-eval compare`: two or more systems on the same questions, and a gate for a build."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from qa_eval.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qa_eval.experiment.compare import Comparison
+    from qa_eval.experiment.gate import GateResult
+
+SOURCES = "Runs (id, its start, `latest`, RUN:MODEL), exports, predictions files, or Phoenix experiments."
+Dataset = Annotated[
+    str | None, typer.Option(metavar="FILE", help="The questions that predictions files answer; as for `score`.")
+]
+PhoenixUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="The Phoenix of experiments named by id.  [default: the local stack's]"),
+]
+
+
+def command(
+    sources: Annotated[list[str], typer.Argument(metavar="RUN", help=SOURCES)],
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE", help="On candidate minus baseline: 'f1 < -0.02', 'p95_latency > 0.5'; may repeat."
+        ),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help="On the candidate's own value: 'em >= 0.6', 'cost < 0.001'; may repeat."),
+    ] = None,
+    inconclusive: Annotated[
+        str,
+        typer.Option(metavar="pass|fail", help="What a rule does that the sample can neither show kept nor broken."),
+    ] = "pass",
+    dataset: Dataset = None,
+    phoenix: PhoenixUrl = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the gate's checks as JUnit XML.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
+) -> None:
+    """Compare systems in pairs on their common questions; the first is the baseline.
+
+    Rules see scores and shares as 0 to 1 over all questions, latency in seconds, cost in dollars a question. Names:
+    em, f1, similarity, answered, failed, p50_latency, p95_latency, cost. A rule fails when its whole 95 % interval
+    violates it; the exit code is then 1.
+    """
+    from qa_eval.experiment.compare import compare_systems
+    from qa_eval.experiment.gate import OnInconclusive, judge, parse_rules
+    from qa_eval.experiment.sources import observe
+
+    if as_json and as_markdown:
+        raise InputError("--json and --markdown both print to standard output: give one of them.")
+    rules = parse_rules(fail_on or (), require or ())
+    if junit is not None and not rules:
+        raise InputError("--junit writes what the gate says: give a rule with --fail-on or --require.")
+    comparison = compare_systems(observe(sources, dataset=dataset, phoenix=phoenix_of(phoenix, sources)))
+    result = judge(comparison, rules, cast(OnInconclusive, inconclusive))
+    if junit is not None:
+        write(junit, result.to_junit())
+    _print(comparison, result, as_json=as_json, as_markdown=as_markdown)
+    if not result.passed:
+        typer.echo(f"qa-eval: the gate says no: {result.reason}.", err=True)
+        raise typer.Exit(1)
+
+
+def phoenix_of(url: str | None, sources: list[str]) -> str | None:
+    """The Phoenix that was named, or the local stack's where one is needed and runs."""
+    from qa_eval.experiment.sources import is_experiment
+
+    if url is not None or not any(is_experiment(source) for source in sources):
+        return url
+    from qa_eval import stack
+
+    running = stack.find()
+    return None if running is None else running.phoenix_url
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): give another path.") from None
+
+
+def _print(comparison: Comparison, result: GateResult, *, as_json: bool, as_markdown: bool) -> None:
+    judged = bool(result.checks)
+    if as_json:
+        document = {**comparison.to_json(), "gate": result.to_json() if judged else None}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    elif as_markdown:
+        sys.stdout.write(comparison.to_markdown() + (f"\n```\n{result.text}\n```\n" if judged else ""))
+    else:
+        _show(comparison)
+        if judged:
+            typer.echo(f"\n{result.text}")
+
+
+def _show(comparison: Comparison) -> None:
+    """Verdicts, the table, and the questions that changed most."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from qa_eval.experiment.compare import HEADER
+
+    console = Console(highlight=False)
+    for sentence in comparison.verdicts:
+        console.print(sentence, markup=False, style="bold", soft_wrap=True)
+    console.print(
+        f"{comparison.describe_questions()}. Baseline: {comparison.baseline.name}.", markup=False, soft_wrap=True
+    )
+    several = len(comparison.candidates) > 1
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in HEADER if several else HEADER[1:]:
+        table.add_column(name, justify="left" if name in ("candidate", "measure") else "right")
+    for row in comparison.rows():
+        table.add_row(*(Text(cell) for cell in (row if several else row[1:])))
+    console.print(table)
+    console.print("Scores and shares in points of 100; p corrected over all scores and candidates.")
+    for note in comparison.notes:
+        console.print(note, markup=False, soft_wrap=True)
+    _show_changed(console, comparison)
+
+
+def _show_changed(console: Console, comparison: Comparison) -> None:
+    from qa_eval.experiment.compare import changed_row
+
+    if comparison.changed:
+        console.print("\nThe questions that changed most:")
+    for each in comparison.changed:
+        candidate, change, question, references, before, after = changed_row(each)
+        console.print(f"{change:>5}  {question}  (reference: {references})", markup=False, soft_wrap=True)
+        console.print(f"       {comparison.baseline.name}: {before}", markup=False, soft_wrap=True)
+        console.print(f"       {candidate}: {after}", markup=False, soft_wrap=True)
