@@ -68,7 +68,7 @@ def test_each_question_is_a_conversation_of_its_own_and_each_model_has_a_bot(ser
 
     assert [request["model"] for request in gateway.requests] == ["qa", "other", "qa"]
     assert {len(request["messages"]) for request in gateway.requests} == {2}
-    assert len({request["user"] for request in gateway.requests}) == 3
+    assert len({request["litellm_session_id"] for request in gateway.requests}) == 3
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,8 @@ def _remarks(experiment: ExperimentResult) -> Iterator[str]:
         )
         yield f"{outcomes}; a question without an answer scores 0"
         yield f"over the answered ones alone: {answered or 'no score'}"
+    if experiment.blocked:
+        yield f"the guardrail blocked {100 * experiment.blocked / len(experiment.entries):.1f} % of the questions"
     if len(experiment.deployments) > 1:
         total = experiment.deployments.total()
         yield ", ".join(f"{100 * n / total:.0f} % {name}" for name, n in experiment.deployments.most_common())

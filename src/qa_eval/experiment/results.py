@@ -105,6 +105,7 @@ class ExperimentResult:
             "outcomes": dict(sorted(self.outcomes.items())),
             "answered": self.answered,
             "blocked": self.blocked,
+            "blocked_share": self.blocked / len(self.entries) if self.entries else None,
             "failed": self.failed,
             "scores": {name: self.mean(name) for name in SCORES},
             "scores_answered": {name: self.mean(name, answered_only=True) for name in SCORES},

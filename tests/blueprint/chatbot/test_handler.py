@@ -83,7 +83,7 @@ def test_an_answer_closes_the_intent(serve):
     assert response["sessionState"]["intent"]["name"] == "FallbackIntent"
     sent, headers = gateway.requests[0], sent_headers(gateway)
     assert sent["model"] == "qa"
-    assert sent["user"] == "session-1"
+    assert sent["litellm_session_id"] == "session-1"
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
     assert "plain text" in sent["messages"][0]["content"]
     assert sent["messages"][1]["content"] == QUESTION

@@ -163,7 +163,7 @@ class Chatbot:
                 "messages": _messages(turn),
                 "temperature": 0,
                 "max_tokens": turn.max_tokens,
-                "user": turn.session_id,  # by which Phoenix groups a conversation
+                "litellm_session_id": turn.session_id,  # by which Phoenix groups a conversation
             }
         )
         headers = {"traceparent": turn.traceparent} if turn.traceparent else {}
