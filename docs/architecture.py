@@ -93,7 +93,7 @@ DETAILS = {
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
     "AWS::SecretsManager::SecretTargetAttachment",
-    "AWS::ServiceDiscovery::PrivateDnsNamespace",
+    "AWS::ServiceDiscovery::HttpNamespace",
     "Custom::AWS",
     "Custom::RunTask",
 }

@@ -12,6 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_secretsmanager as sm
+from aws_cdk import aws_servicediscovery as cloudmap
 from constructs import Construct
 
 from qa_eval.blueprint import secrets as blueprint_secrets
@@ -46,7 +47,7 @@ class Cluster(Construct):
             vpc=network.vpc,
             container_insights_v2=insights,
             default_cloud_map_namespace=ecs.CloudMapNamespaceOptions(
-                name=f"{settings.name}.internal", use_for_service_connect=True
+                name=f"{settings.name}.internal", type=cloudmap.NamespaceType.HTTP, use_for_service_connect=True
             ),
         )
 

@@ -387,6 +387,13 @@ def test_alarms_reach_a_person_and_a_dashboard_shows_them(synthesise: Synthesise
     assert budget["BudgetLimit"] == {"Amount": 300, "Unit": "USD"}
 
 
+def test_alarms_may_publish_to_the_topic(platform: Platform) -> None:
+    statements = platform.only("AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    (allowed,) = [each for each in statements if each["Effect"] == "Allow"]
+    assert (allowed["Action"], allowed["Principal"]) == ("sns:Publish", {"Service": "cloudwatch.amazonaws.com"})
+    assert allowed["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
 def test_network_settings_all_reach_the_registries(synthesise: Synthesise, platform: Platform) -> None:
     assert len(platform.all("AWS::EC2::NatGateway")) == 1
     assert len(synthesise("nat_gateways=2").all("AWS::EC2::NatGateway")) == 2
