@@ -22,6 +22,8 @@ _RULES: Final = 4
 _ENDPOINTS: Final = 3
 _ALARMS: Final = 13
 _CHATBOT_ALARMS: Final = 3
+_METRICS: Final = 2
+"""The readiness of the two servers; the chatbot has one of its own, of the turns without an answer."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ SECRET: Final = Price(0.40, "hivebook.wiki and awsready.net, 2026")
 ZONE: Final = Price(0.50, "not looked up")
 ENDPOINT: Final = Price(0.01, "not looked up")
 ALARM: Final = Price(0.10, "not looked up")
+METRIC: Final = Price(0.30, "not looked up")
 DASHBOARD: Final = Price(3.0, "not looked up; the first three of an account are free")
 CACHE_NODES: Final = {
     "cache.t4g.micro": Price(0.0128, "not looked up"),
@@ -94,7 +97,9 @@ def _components(settings: QaEvalSettings) -> Iterator[Component]:
     secrets = len(SECRETS) + _OTHER_SECRETS + (settings.load_balancer == "public")
     yield _fixed("Secrets Manager", secrets * SECRET.usd, f"{secrets} secrets", SECRET)
     alarms = _ALARMS + (_CHATBOT_ALARMS if settings.chatbot else 0)
-    yield _fixed("CloudWatch", alarms * ALARM.usd + DASHBOARD.usd, f"{alarms} alarms, one dashboard, no logs", ALARM)
+    metrics = _METRICS + settings.chatbot
+    usd = alarms * ALARM.usd + metrics * METRIC.usd + DASHBOARD.usd
+    yield _fixed("CloudWatch", usd, f"{alarms} alarms, {metrics} own metrics, one dashboard, no logs", ALARM)
 
 
 def _network(settings: QaEvalSettings) -> Iterator[Component]:
