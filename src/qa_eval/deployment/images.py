@@ -46,7 +46,10 @@ def pin(image: str) -> str:
         with httpx.Client(timeout=30, follow_redirects=True, headers={"Accept": _MANIFESTS}) as client:
             answer = _ask(client, url)
     except httpx.HTTPError as error:
-        raise DeploymentError(f"The registry of {image} cannot be reached ({type(error).__name__}).") from None
+        raise DeploymentError(
+            f"The registry of {image} cannot be reached ({type(error).__name__}): check the network, or name the image "
+            "by its digest in the settings."
+        ) from None
     digest = answer.headers.get("docker-content-digest", "")
     if answer.is_error or not _DIGEST.fullmatch(digest):
         raise DeploymentError(f"{registry} has no image {repository}:{tag} (HTTP {answer.status_code}): check the tag.")
