@@ -52,6 +52,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("HOME", str(folder))
+        patch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers credentials
         patch.setenv("QA_EVAL_CDK", ministack.cdk_command())
         zone = boto3.client("route53").create_hosted_zone(Name="qa.example.org", CallerReference="test")["HostedZone"]
         flags = ["domain=qa.example.org", f"hosted_zone_id={zone['Id'].rpartition('/')[2]}", "load_balancer=public"]
