@@ -25,7 +25,22 @@ ALLOWED = {
     "chatbot": LEAVES | {"blueprint", "gateway"},
     "stack": LEAVES | {"blueprint", "embedding"},
     "api": LEAVES | {"data", "experiment", "gateway", "stack", "blueprint", "chatbot"},
-    "cli": LEAVES | {"", "api", "data", "experiment", "gateway", "metrics", "stack", "blueprint", "chatbot"},
+    "deployed": LEAVES | {"blueprint"},
+    "deployment": LEAVES | {"", "api", "blueprint", "chatbot", "data", "deployed", "experiment", "gateway"},
+    "cli": LEAVES
+    | {
+        "",
+        "api",
+        "data",
+        "experiment",
+        "gateway",
+        "metrics",
+        "stack",
+        "blueprint",
+        "chatbot",
+        "deployed",
+        "deployment",
+    },
 }
 
 

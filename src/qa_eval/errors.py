@@ -11,6 +11,7 @@ the error's exit code.
      ├─ PhoenixError             2  Phoenix is not there or refuses us
      │   └─ PhoenixAway          2  Phoenix does not answer now; what it lacks can be recorded later
      ├─ StackError               2  the local stack cannot be built, started or stopped
+     ├─ DeploymentError          2  the platform on AWS cannot be made, found or changed
      ├─ StoppedEarly             3  a limit ended the run; what was received is kept
      └─ Interrupted            130  Ctrl-C; what was received is kept
 """
@@ -50,6 +51,10 @@ class PhoenixAway(PhoenixError):
 
 class StackError(QaEvalError):
     """The local stack cannot be built, started or stopped."""
+
+
+class DeploymentError(QaEvalError):
+    """The platform on AWS cannot be made, found or changed."""
 
 
 class StoppedEarly(QaEvalError):

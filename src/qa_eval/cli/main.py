@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from qa_eval import __version__
-from qa_eval.cli import chat, compare, datasets, gateway, report, resume, run_experiment, runs, score, stack
+from qa_eval.cli import chat, compare, datasets, gateway, infra, report, resume, run_experiment, runs, score, stack
 from qa_eval.errors import QaEvalError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("chat")(chat.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(infra.app, name="infra")
 app.add_typer(stack.app, name="stack")
 
 

@@ -1,0 +1,44 @@
+"""The platform's own small functions: one folder each, its `handler.py` standing alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from qa_eval_infra.settings import QaEvalSettings
+
+
+def helper_function(
+    scope: Construct,
+    *,
+    folder: str,
+    settings: QaEvalSettings,
+    log_group: logs.ILogGroup,
+    timeout: cdk.Duration,
+    description: str,
+    environment: Mapping[str, str] | None = None,
+) -> lambda_.Function:
+    """The function in `folder`, which at first may do nothing but write its log."""
+    role = iam.Role(scope, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    log_group.grant_write(role)
+    arm = settings.architecture == "arm64"
+    return lambda_.Function(
+        scope,
+        "Function",
+        runtime=lambda_.Runtime.PYTHON_3_14,
+        architecture=lambda_.Architecture.ARM_64 if arm else lambda_.Architecture.X86_64,
+        handler="handler.lambda_handler",
+        # Bytecode would change the asset's digest from one synthesis to the next.
+        code=lambda_.Code.from_asset(str(Path(__file__).parent / folder), exclude=["__pycache__", "*.pyc"]),
+        role=role,
+        timeout=timeout,
+        log_group=log_group,
+        environment=environment,
+        description=description,
+    )

@@ -1,0 +1,186 @@
+"""The two stacks: what CloudFront wants in us-east-1, and everything else in the home region, room by room."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as sm
+from constructs import Construct
+
+from qa_eval.blueprint import outputs
+from qa_eval.blueprint import secrets as blueprint_secrets
+from qa_eval.blueprint.routes import PHOENIX_ROOT, PORTS, Server
+from qa_eval_infra.chatbot import Chatbot
+from qa_eval_infra.data import Cache, Database, Secrets, generated_secret
+from qa_eval_infra.edge import Edge, EdgeStack, hosted_zone
+from qa_eval_infra.findings import accept_everywhere
+from qa_eval_infra.guardrail import Guardrail
+from qa_eval_infra.loadbalancer import LoadBalancer
+from qa_eval_infra.network import CloudFrontAddresses, Network
+from qa_eval_infra.operations import AlarmTopic, Operations, Readiness
+from qa_eval_infra.services import Cluster, Gateway, Phoenix
+from qa_eval_infra.settings import CLOUDFRONT_REGION, QaEvalSettings
+
+FLAGS: Final[dict[str, Any]] = {
+    # The stack in us-east-1 hands over its ARNs by CloudFormation's own function, not by functions of CDK's.
+    "@aws-cdk/core:defaultCrossStackReferences": "weak",
+    "@aws-cdk/aws-iam:minimizePolicies": True,
+    "@aws-cdk/core:checkSecretUsage": True,
+    "@aws-cdk/aws-ecs:enableImdsBlockingDeprecatedFeature": False,
+    "@aws-cdk/aws-ecs:disableExplicitDeploymentControllerForCircuitBreaker": True,
+    "@aws-cdk/customresources:installLatestAwsSdkDefault": False,
+    "aws:cdk:enable-path-metadata": False,
+    "aws:cdk:disable-version-reporting": True,
+}
+
+RETENTION: Final = {
+    1: logs.RetentionDays.ONE_DAY,
+    3: logs.RetentionDays.THREE_DAYS,
+    5: logs.RetentionDays.FIVE_DAYS,
+    7: logs.RetentionDays.ONE_WEEK,
+    14: logs.RetentionDays.TWO_WEEKS,
+    30: logs.RetentionDays.ONE_MONTH,
+    60: logs.RetentionDays.TWO_MONTHS,
+    90: logs.RetentionDays.THREE_MONTHS,
+    120: logs.RetentionDays.FOUR_MONTHS,
+    150: logs.RetentionDays.FIVE_MONTHS,
+    180: logs.RetentionDays.SIX_MONTHS,
+    365: logs.RetentionDays.ONE_YEAR,
+}
+
+EXPERIMENT_KEY: Final = blueprint_secrets.Secret(
+    "experiment-key", "The experiments' virtual key; `qa-eval infra deploy` makes it and tells the gateway.", {}
+)
+CHATBOT_KEY: Final = blueprint_secrets.Secret(
+    "chatbot-key", "The chatbot's virtual key; `qa-eval infra deploy` makes it and tells the gateway.", {}
+)
+
+
+class HomeStack(cdk.Stack):
+    """Everything but what CloudFront wants in us-east-1."""
+
+    def __init__(
+        self, scope: Construct, id: str, settings: QaEvalSettings, us_east_1: EdgeStack | None, **options: Any
+    ) -> None:
+        super().__init__(scope, id, **options)
+        log_group = _log_group(self, settings)
+        log_bucket = _log_bucket(self, settings)
+        zone = hosted_zone(self, settings)
+        topic = AlarmTopic(self, "Alarms", settings)
+
+        network = Network(self, "Network", settings, log_group)
+        callers = CloudFrontAddresses(self, "CloudFront", log_group).peer
+        balancer = LoadBalancer(self, "LoadBalancer", settings, network, callers, log_bucket, zone)
+        edge = Edge(self, "Edge", settings, balancer, log_bucket, zone, us_east_1)
+        # A VPC origin wants an internet gateway in the VPC, though nothing passes it.
+        edge.node.add_dependency(network.vpc.node.find_child("VPCGW"))
+
+        secrets = Secrets(self, "Secrets")
+        database = Database(self, "Database", settings, network)
+        cache = Cache(self, "Cache", settings, network, secrets)
+        guardrail = Guardrail(self, "Guardrail", settings)
+
+        cluster = Cluster(self, "Cluster", settings, network, log_group)
+        phoenix = Phoenix(self, "Phoenix", cluster, database, secrets, edge.url)
+        gateway = Gateway(self, "Gateway", cluster, database, cache, secrets, guardrail)
+        gateway.service.node.add_dependency(phoenix.service)
+        _connect(balancer, gateway, phoenix, database, cache)
+        gateway.scale(balancer)
+
+        experiment_key, chatbot_key = generated_secret(self, EXPERIMENT_KEY), generated_secret(self, CHATBOT_KEY)
+        readiness = Readiness(self, "Readiness", settings, log_group, edge.url)
+        operations = Operations(self, "Operations", settings, topic, balancer, gateway, phoenix, database, readiness)
+        if settings.chatbot:
+            Chatbot(
+                self,
+                "Chatbot",
+                gateway_url=edge.url,
+                key_secret=chatbot_key,
+                model=settings.chatbot_model,
+                alarm_topic=topic.topic,
+                log_retention=RETENTION[settings.log_retention_days],
+            )
+        accept_everywhere(self, settings)
+        self._tell(edge, operations, guardrail, secrets, experiment_key, chatbot_key)
+
+    def _tell(
+        self,
+        edge: Edge,
+        operations: Operations,
+        guardrail: Guardrail,
+        secrets: Secrets,
+        experiment_key: sm.ISecret,
+        chatbot_key: sm.ISecret,
+    ) -> None:
+        """The outputs that the library reads; of a secret only its ARN."""
+        told = {
+            outputs.GATEWAY_URL: edge.url,
+            outputs.PHOENIX_URL: f"{edge.url}{PHOENIX_ROOT}",
+            outputs.DASHBOARD_URL: operations.dashboard_url,
+            outputs.EXPERIMENT_KEY_SECRET: experiment_key.secret_arn,
+            outputs.CHATBOT_KEY_SECRET: chatbot_key.secret_arn,
+            outputs.MASTER_KEY_SECRET: secrets[blueprint_secrets.MASTER_KEY].secret_arn,
+            outputs.PHOENIX_KEY_SECRET: secrets[blueprint_secrets.PHOENIX_ADMIN_SECRET].secret_arn,
+            outputs.PHOENIX_PASSWORD_SECRET: secrets[blueprint_secrets.PHOENIX_ADMIN_PASSWORD].secret_arn,
+            outputs.GUARDRAIL_ID: guardrail.id,
+            outputs.GUARDRAIL_VERSION: guardrail.version,
+        }
+        for name, value in told.items():
+            cdk.CfnOutput(self, name, value=value)
+
+
+def _connect(balancer: LoadBalancer, gateway: Gateway, phoenix: Phoenix, database: Database, cache: Cache) -> None:
+    """Who may speak to whom, and nobody else."""
+    servers: dict[Server, Gateway | Phoenix] = {"litellm": gateway, "phoenix": phoenix}
+    for server, construct in servers.items():
+        balancer.targets[server].add_target(
+            construct.service.load_balancer_target(container_name=server, container_port=PORTS[server])
+        )
+        database.cluster.connections.allow_default_port_from(construct.group)
+    gateway.group.connections.allow_to(phoenix.group, ec2.Port.tcp(PORTS["phoenix"]), "traces")
+    cache.connections.allow_default_port_from(gateway.group)
+
+
+def _log_group(scope: Construct, settings: QaEvalSettings) -> logs.LogGroup:
+    name = f"/qa-eval/{settings.name}"
+    retention = RETENTION[settings.log_retention_days]
+    return logs.LogGroup(
+        scope, "Logs", log_group_name=name, retention=retention, removal_policy=cdk.RemovalPolicy.DESTROY
+    )
+
+
+def _log_bucket(scope: Construct, settings: QaEvalSettings) -> s3.Bucket:
+    """Access logs of CloudFront, which writes with an ACL, and of the load balancer."""
+    return s3.Bucket(
+        scope,
+        "AccessLogs",
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        encryption=s3.BucketEncryption.S3_MANAGED,
+        enforce_ssl=True,
+        object_ownership=s3.ObjectOwnership.OBJECT_WRITER,
+        lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(settings.log_retention_days))],
+        removal_policy=cdk.RemovalPolicy.RETAIN,
+    )
+
+
+def build(settings: QaEvalSettings, output: str | None = None) -> cdk.App:
+    """The app with its stacks, ready to be synthesised into the folder `output`."""
+    app = cdk.App(context=FLAGS, outdir=output, analytics_reporting=False)
+    for name, value in {"project": "qa-eval", **settings.tags}.items():
+        cdk.Tags.of(app).add(name, value)
+    us_east_1 = None
+    if EdgeStack.is_needed(settings):
+        us_east_1 = EdgeStack(app, f"{settings.name}-edge", settings, env=cdk.Environment(region=CLOUDFRONT_REGION))
+    HomeStack(
+        app,
+        settings.name,
+        settings,
+        us_east_1,
+        env=cdk.Environment(region=settings.region),
+        description="qa-eval: a LiteLLM gateway and Arize Phoenix behind CloudFront",
+    )
+    return app

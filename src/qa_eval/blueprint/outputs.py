@@ -1,0 +1,16 @@
+"""The outputs by which a deployed stack is found: CDK writes them, boto3 reads them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GATEWAY_URL: Final = "GatewayUrl"
+PHOENIX_URL: Final = "PhoenixUrl"
+DASHBOARD_URL: Final = "DashboardUrl"
+MASTER_KEY_SECRET: Final = "MasterKeySecret"  # noqa: S105  # the name of an output
+EXPERIMENT_KEY_SECRET: Final = "ExperimentKeySecret"  # noqa: S105
+CHATBOT_KEY_SECRET: Final = "ChatbotKeySecret"  # noqa: S105
+PHOENIX_KEY_SECRET: Final = "PhoenixKeySecret"  # noqa: S105
+PHOENIX_PASSWORD_SECRET: Final = "PhoenixPasswordSecret"  # noqa: S105
+GUARDRAIL_ID: Final = "GuardrailId"
+GUARDRAIL_VERSION: Final = "GuardrailVersion"

@@ -1,0 +1,150 @@
+"""`qa-eval infra` as it is typed; AWS, registries and the CDK command are stood in for where they would be asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from qa_eval import deployed
+from qa_eval.blueprint import outputs
+from qa_eval.cli.main import app
+from qa_eval.deployed import DeployedStack
+from qa_eval.deployment import cdk, images, keys, smoke
+from qa_eval.errors import DeploymentError, InputError
+
+TOLD = {
+    outputs.GATEWAY_URL: "https://d1.cloudfront.net",
+    outputs.PHOENIX_URL: "https://d1.cloudfront.net/phoenix",
+    outputs.MASTER_KEY_SECRET: "arn:master",
+    outputs.EXPERIMENT_KEY_SECRET: "arn:experiment",
+    outputs.CHATBOT_KEY_SECRET: "arn:chatbot",
+}
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["infra", *arguments])
+
+
+class Recorded(list[str]):
+    """What happened, in its order."""
+
+    keys: tuple[keys.VirtualKey, ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
+    """An account in which everything works, and the folder that the command is run in."""
+    happened = Recorded()
+
+    def note(name: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            happened.append(name)
+            return happened.findings
+
+        return call
+
+    def pin(image: str) -> str:
+        happened.append("pin")
+        return f"{image.rpartition(':')[0]}@sha256:{'0' * 64}"
+
+    def provide(url: str, master: str, given: list[keys.VirtualKey], region: str) -> None:
+        happened.append("keys")
+        happened.keys = tuple(given)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setattr(images, "pin", pin)
+    monkeypatch.setattr(cdk, "run", lambda verb, assembly, more=(): happened.append(" ".join([verb, *more])))
+    monkeypatch.setattr(keys, "provide", provide)
+    monkeypatch.setattr(deployed, "stack_outputs", lambda name, region=None: TOLD)
+    monkeypatch.setattr(deployed, "read_secret", lambda secret, region=None: "the-master-key")
+    monkeypatch.setattr(
+        deployed, "find", lambda name, region=None: DeployedStack(name, "https://x", "https://x/phoenix", "sk-x", "p")
+    )
+    monkeypatch.setattr(smoke, "prove_gateway", note("guardrail"))
+    monkeypatch.setattr(smoke, "try_experiment", note("experiment"))
+    return happened
+
+
+def test_deploy_checks_pins_deploys_hands_out_keys_and_tries(recorded: Recorded, tmp_path: Path) -> None:
+    done = run("deploy", "--yes", "--set", "chatbot=false")
+    assert done.exit_code == 0, done.output
+    assert recorded == ["pin", "pin", "deploy --require-approval never", "keys", "guardrail", "experiment"]
+    assert "qa-eval works: https://x" in done.output
+    template = (tmp_path / "cdk.out" / "qa-eval.template.json").read_text()
+    assert f"ghcr.io/berriai/litellm-database@sha256:{'0' * 64}" in template
+    assert "the-master-key" not in done.output
+
+
+def test_the_keys_are_bound_to_models_and_budgets(recorded: Recorded) -> None:
+    run("deploy", "--no-smoke", "--set", "chatbot_model=nova-lite", "--set", "experiment_budget=7")
+    experiments, chatbot = recorded.keys
+    assert (experiments.secret, experiments.budget_usd) == ("arn:experiment", 7)
+    assert "qa" in experiments.models
+    assert (chatbot.secret, chatbot.models, chatbot.budget_usd) == ("arn:chatbot", ("nova-lite",), 20)
+    assert recorded[2] == "deploy --require-approval broadening", "without --yes the CDK command asks"
+    assert recorded[-1] == "keys"
+
+
+def test_a_finding_of_the_smoke_test_fails_the_command(recorded: Recorded) -> None:
+    recorded.findings = ("A question that must be blocked was answered by qa: nothing is armed.",)
+    done = run("deploy", "--yes", "--set", "chatbot=false")
+    assert done.exit_code == 1
+    assert "nothing is armed" in done.output
+
+
+def test_a_configuration_with_a_finding_is_not_deployed(recorded: Recorded, tmp_path: Path) -> None:
+    from qa_eval.blueprint.gateway import config_path
+
+    config = tmp_path / "config.yaml"
+    config.write_text(config_path().read_text().replace("base_model: us.amazon.nova-micro-v1:0", "base_model: unknown"))
+    done = run("deploy", "--yes", "--set", f"config={config}")
+    assert done.exit_code == 1
+    assert f"Nothing is deployed: mend {config} first." in done.output
+    assert recorded == []
+
+
+def test_diff_compares_what_deploy_would_deploy(recorded: Recorded) -> None:
+    assert run("diff", "--output", "elsewhere").exit_code == 0
+    assert recorded == ["pin", "pin", "diff"]
+    assert Path("elsewhere/manifest.json").exists()
+
+
+def test_destroy_refuses_what_is_protected_and_says_how(recorded: Recorded) -> None:
+    done = run("destroy", "--yes")
+    assert isinstance(done.exception, DeploymentError)
+    assert "deletion_protection=false" in str(done.exception)
+    assert recorded == []
+
+
+def test_destroy_names_what_it_keeps(recorded: Recorded) -> None:
+    done = run("destroy", "--yes", "--set", "deletion_protection=false")
+    assert done.exit_code == 0
+    assert recorded == ["destroy --force"]
+    assert "AWS::S3::Bucket AccessLogs" in done.output
+    assert "AWS::RDS::DBCluster DatabaseCluster" in done.output
+    assert "(a last snapshot)" in done.output
+
+
+def test_outputs_as_a_table_and_as_json(recorded: Recorded) -> None:
+    assert "GatewayUrl           https://d1.cloudfront.net" in run("outputs").output
+    assert json.loads(run("outputs", "--json").output) == TOLD
+
+
+def test_cost_as_a_table_and_as_json() -> None:
+    table, document = run("cost").output, json.loads(run("cost", "--json").output)
+    assert f"{document['usd_per_month']:.2f}  US dollars a month" in table
+    assert {"name", "usd", "how", "source"} == document["components"][0].keys()
+
+
+@pytest.mark.parametrize("command", ["synth", "diff", "deploy", "cost", "destroy"])
+def test_a_wrong_setting_is_a_sentence(command: str, recorded: Recorded) -> None:
+    done = run(command, "--set", "reigon=x")
+    assert isinstance(done.exception, InputError)
+    assert "There is no setting 'reigon'" in str(done.exception)
+    assert recorded == []

@@ -1,0 +1,46 @@
+"""Templates of the platform, synthesised once for each choice of settings. Node.js is started once for all."""
+
+from __future__ import annotations
+
+import pytest
+from templates import DOMAIN, Platform, Synthesise
+
+from qa_eval_infra.app import prepare
+from qa_eval_infra.settings import load_settings
+
+
+@pytest.fixture(scope="session")
+def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
+    """Synthesises with settings, checked by cdk-nag: a finding that nobody accepted is an error."""
+    prepare()
+    import aws_cdk as cdk
+    from cdk_nag import AwsSolutionsChecks
+
+    from qa_eval_infra.stacks import build
+
+    made: dict[tuple[str, ...], Platform] = {}
+
+    def make(*flags: str) -> Platform:
+        key = tuple(sorted(flags))
+        if key not in made:
+            settings = load_settings(flags=flags)
+            folder = tmp_path_factory.mktemp("cdk")
+            app = build(settings, str(folder))
+            cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+            app.synth()
+            made[key] = Platform(settings, folder)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def platform(synthesise: Synthesise) -> Platform:
+    """The platform without any setting."""
+    return synthesise()
+
+
+@pytest.fixture(scope="session")
+def named_platform(synthesise: Synthesise) -> Platform:
+    """The platform with a domain."""
+    return synthesise(*DOMAIN)

@@ -1,0 +1,117 @@
+"""Phoenix's container as it is deployed: started here from the synthesised task definition.
+
+What must differ on this machine is named in `ADDED`, `REPLACED` and `LEFT_OUT`, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from templates import Platform
+
+from qa_eval.blueprint import secrets
+from qa_eval.stack import environments, ports, processes, servers
+from qa_eval.stack.processes import Server
+
+ADDED = {
+    "PHOENIX_HOST": "loopback only",
+    "PHOENIX_GRPC_PORT": "a free one; nobody uses it on AWS",
+}
+REPLACED = {
+    "PHOENIX_PORT": "a free one",
+    "PHOENIX_WORKING_DIR": "the volume is a folder of the test",
+    "PHOENIX_ROOT_URL": "holds CloudFront's name",
+}
+LEFT_OUT = {
+    "PHOENIX_POSTGRES_DB": "SQLite in place of Aurora; the local stack's tests run Phoenix on PostgreSQL",
+    "PHOENIX_SQL_DATABASE_SCHEMA": "as above",
+    "PHOENIX_POSTGRES_HOST": "as above",
+    "PHOENIX_POSTGRES_PORT": "as above",
+    "PHOENIX_POSTGRES_USER": "as above",
+    "PHOENIX_POSTGRES_PASSWORD": "as above",
+}
+
+
+@dataclass(frozen=True)
+class Container:
+    """Phoenix as the template describes it, running."""
+
+    url: str
+    described: dict[str, Any]
+    python: Path
+    admin_secret: str
+
+
+@pytest.fixture(scope="module")
+def container(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    described = platform.container("PhoenixTask")
+    environment = servers.environment("phoenix")
+    environments.ensure(environment, lambda line: None)
+    folder = tmp_path_factory.mktemp("phoenix")
+    port = ports._free_port([])
+    generated = {each.read_as["phoenix"]: each.generate() for each in secrets.SECRETS if "phoenix" in each.read_as}
+    given = {each["Name"]: each["Value"] for each in described["Environment"]}
+    assert {each["Name"] for each in described["Secrets"]} == generated.keys() | (LEFT_OUT.keys() - given.keys())
+    here = {
+        "PHOENIX_HOST": "127.0.0.1",
+        "PHOENIX_GRPC_PORT": str(ports._free_port([port])),
+        "PHOENIX_PORT": str(port),
+        "PHOENIX_WORKING_DIR": str(folder / "work"),
+        "PHOENIX_ROOT_URL": f"http://127.0.0.1:{port}/phoenix",
+    }
+    assert here.keys() == ADDED.keys() | REPLACED.keys()
+    kept = {name: value for name, value in given.items() if name not in LEFT_OUT}
+    server = Server(
+        name="phoenix",
+        title="Phoenix",
+        command=(
+            str(environment.python),
+            "-P",
+            str(Path(str(servers.__file__)).with_name("launch.py")),
+            "phoenix",
+            "serve",
+        ),
+        settings={**kept, **here, **generated},
+        port=port,
+        health="/healthz",
+        home=folder / "home",
+        log=folder / "phoenix.log",
+        version="",
+    )
+    record = processes.start(server)
+    try:
+        processes.wait_until_healthy([(server, record)], lambda line: None)
+        yield Container(f"http://127.0.0.1:{port}", described, environment.python, generated["PHOENIX_ADMIN_SECRET"])
+    finally:
+        processes.stop({server.mark: record})
+
+
+def test_it_asks_for_a_key_and_takes_the_administrators(container: Container) -> None:
+    asked = f"{container.url}/v1/datasets"
+    assert httpx.get(asked).status_code == 401
+    key = {"Authorization": f"Bearer {container.admin_secret}"}
+    assert httpx.get(asked, headers=key).status_code == 200
+
+
+def test_health_and_readiness_need_no_key(container: Container) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = httpx.get(f"{container.url}{path}")
+        assert (answer.status_code, "html" in answer.headers.get("content-type", "")) == (200, False)
+
+
+def test_its_pages_point_below_the_prefix_that_the_load_balancer_strips(container: Container) -> None:
+    page = httpx.get(f"{container.url}/login").text
+    assert '"/phoenix/assets/' in page or "'/phoenix/assets/" in page
+
+
+def test_its_health_check_says_that_it_lives(container: Container) -> None:
+    kind, _, *arguments = container.described["HealthCheck"]["Command"]
+    assert kind == "CMD"
+    here = [argument.replace("6006", container.url.rpartition(":")[2]) for argument in arguments]
+    assert subprocess.run([str(container.python), *here], check=False).returncode == 0
