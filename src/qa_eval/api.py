@@ -78,6 +78,7 @@ def _run_experiment(
     *,
     models: Sequence[str] = DEFAULT_MODELS,
     local: bool = False,
+    deployment: str | None = None,
     gateway: str | None = None,
     phoenix: str | None = None,
     record: bool = True,
@@ -103,6 +104,7 @@ def _run_experiment(
         dataset: A loaded dataset (`load_dataset` takes a subset), or what `load_dataset` takes.
         models: The gateway's model groups; one Phoenix experiment each.
         local: Start what is missing of the local stack and use it.
+        deployment: The name of a stack on AWS: its outputs say where gateway and Phoenix are, and where their keys.
         gateway: The base URL of a running gateway; its key comes from `QA_EVAL_GATEWAY_KEY`.
         phoenix: The base URL of a running Phoenix; its key comes from `PHOENIX_API_KEY`.
         record: False records nothing in Phoenix.
@@ -146,13 +148,20 @@ def _run_experiment(
         trace_content=trace_content,
     )
     _check_settings(settings)
-    _check_servers(local, gateway, phoenix, record, replay)
+    _check_servers(local, deployment, gateway, phoenix, record, replay)
     if local:
         servers, started = _local_servers(_replay_table(loaded, replay), record, report)
+    elif deployment:
+        servers, started = _deployed_servers(deployment, record), False
     else:
         servers, started = _named_servers(gateway, phoenix, record), False
     asker = _asker(settings, servers)
-    place = {"local": local, "replay": str(Path(replay).absolute()) if replay else None, "phoenix_url": phoenix}
+    place = {
+        "local": local,
+        "deployment": deployment,
+        "replay": str(Path(replay).absolute()) if replay else None,
+        "phoenix_url": phoenix,
+    }
 
     async def run() -> RunResult:
         return await execute(
@@ -212,6 +221,8 @@ def _resume(
     place = facts["place"]
     if place["local"] and not gateway:
         servers, started = _local_servers(_replay_table(plan.dataset, place["replay"]), facts["recorded"], report)
+    elif place["deployment"] and not gateway:
+        servers, started = _deployed_servers(place["deployment"], facts["recorded"]), False
     else:
         phoenix = phoenix or place["phoenix_url"]
         servers, started = _named_servers(gateway or plan.settings.gateway, phoenix, facts["recorded"]), False
@@ -387,15 +398,23 @@ def _asker(settings: Settings, servers: Servers) -> Callable[[GatewayClient], As
 
 
 def _check_servers(
-    local: bool, gateway: str | None, phoenix: str | None, record: bool, replay: str | Path | None
+    local: bool,
+    deployment: str | None,
+    gateway: str | None,
+    phoenix: str | None,
+    record: bool,
+    replay: str | Path | None,
 ) -> None:
+    found = local or bool(deployment)
     _refuse(
         {
             "--local starts its own gateway and Phoenix: leave out --gateway and --phoenix, or leave out "
             "--local.": local and bool(gateway or phoenix),
-            "There is no gateway to ask: give --local to start one here, or --gateway URL for one that runs, "
-            "your own or that of a deployed stack.": not local and not gateway,
-            "There is no Phoenix to record in: give --phoenix URL, or --no-phoenix to record nothing.": not local
+            "--stack knows its gateway and Phoenix: leave out --local, --gateway and --phoenix, or leave out "
+            "--stack.": bool(deployment) and bool(local or gateway or phoenix),
+            "There is no gateway to ask: give --local to start one here, --stack NAME for one on AWS, or --gateway "
+            "URL for one that runs.": not found and not gateway,
+            "There is no Phoenix to record in: give --phoenix URL, or --no-phoenix to record nothing.": not found
             and record
             and not phoenix,
             "--replay answers in the local model's place: give --local with it.": replay is not None and not local,
@@ -416,6 +435,18 @@ def _named_servers(gateway: str | None, phoenix: str | None, record: bool) -> Se
         gateway_key=os.environ.get("QA_EVAL_GATEWAY_KEY"),
         phoenix_url=phoenix if record else None,
         phoenix_key=os.environ.get("PHOENIX_API_KEY"),
+    )
+
+
+def _deployed_servers(deployment: str, record: bool) -> Servers:
+    from qa_eval.deployed import find
+
+    found = find(deployment)
+    return Servers(
+        gateway_url=found.gateway_url,
+        gateway_key=found.gateway_key,
+        phoenix_url=found.phoenix_url if record else None,
+        phoenix_key=found.phoenix_key,
     )
 
 

@@ -23,6 +23,9 @@ def command(
         str, typer.Option(metavar="difficulty|article|question-type|none", help="Take each kind in its share.")
     ] = "none",
     local: Annotated[bool, typer.Option("--local", help="Start the local stack where needed, and use it.")] = False,
+    stack: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A stack on AWS, by its name; AWS credentials give its keys.")
+    ] = None,
     gateway: Annotated[
         str | None, typer.Option(metavar="URL", help="A running gateway; its key: QA_EVAL_GATEWAY_KEY.")
     ] = None,
@@ -88,6 +91,7 @@ def command(
                 loaded,
                 models=models,
                 local=local,
+                deployment=stack,
                 gateway=gateway,
                 phoenix=phoenix,
                 record=not no_phoenix,
