@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from fake_gateway import KEY, Serve
 
 import qa_eval
+from qa_eval import deployed
 from qa_eval.errors import InputError
 from qa_eval.stack import RunningStack
 
@@ -52,3 +54,17 @@ def test_the_plain_twin_has_the_same_signature() -> None:
     plain, twin = qa_eval.run_experiment, qa_eval.async_run_experiment
     assert inspect.signature(plain).parameters == inspect.signature(twin).parameters
     assert plain.__name__ == "run_experiment"
+
+
+def test_a_deployed_stack_is_found_by_its_name(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = serve(lambda *_: "Paris")
+    found = deployed.DeployedStack("eu", gateway.url, "http://127.0.0.1:1", KEY, "a key")
+    monkeypatch.setattr(deployed, "find", lambda name: found if name == "eu" else pytest.fail(name))
+    dataset = qa_eval.load_dataset("sample", examples=3)
+
+    result = qa_eval.run_experiment(dataset, deployment="eu", record=False)
+
+    assert result.settings.gateway == gateway.url
+    assert gateway.asked.total() == 3
+    assert qa_eval.resume(result.run_id).experiments[0].answered == 3
+    assert gateway.asked.total() == 3, "nothing is asked twice"
