@@ -29,10 +29,11 @@ lint: $(VENV)/ready ## check style and formatting
 types: $(VENV)/ready ## check types, strictly
 	$(BIN)/mypy
 
-bench: $(VENV)/ready ## measure start-up, scoring, similarity, the gate and the gateway
+bench: $(VENV)/ready ## measure what the README and the docs claim
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/similarity.py
+	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/gateway.py
 

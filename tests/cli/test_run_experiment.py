@@ -87,6 +87,26 @@ def test_the_gateways_spans_join_the_runs_trace(in_stack_folder: RunningStack) -
     assert {"question", "chat claude-haiku"} <= names
 
 
+def test_tokens_and_cost_in_phoenix_are_the_gateways_own(in_stack_folder: RunningStack) -> None:
+    done = qa_eval("run-experiment", "--local", "--examples", "3", "--json", "--model", "claude-haiku")
+    (experiment,) = json.loads(done.stdout)["experiments"]
+    runs = runs_in_phoenix(in_stack_folder, experiment)
+    cost = sum(a["score"] for run in runs for a in run["annotations"] if a["name"] == "cost_usd")
+    assert cost == pytest.approx(experiment["cost_usd"], rel=0.01)
+
+    tokens = experiment["tokens"]["prompt"] + experiment["tokens"]["completion"]
+    query = "query($id: ID!) { node(id: $id) { ... on Experiment { costSummary { total { tokens } } } } }"
+    body = {"query": query, "variables": {"id": experiment["phoenix"]["experiment_id"]}}
+    seen = 0.0
+    for _ in range(60):
+        summary = httpx.post(f"{in_stack_folder.phoenix_url}/graphql", json=body, timeout=30).json()
+        seen = summary["data"]["node"]["costSummary"]["total"]["tokens"] or 0.0
+        if seen >= tokens:
+            break
+        time.sleep(0.5)
+    assert seen == tokens, "each token is counted once"
+
+
 def _span_names(phoenix_url: str, trace_id: str, awaited: set[str]) -> set[str]:
     """The names of a trace's spans; the gateway sends its own in batches of up to some seconds."""
     query = """query ($id: ID!) { getTraceByOtelId(traceId: $id) { spans(first: 50) { edges { node { name } } } } }"""
