@@ -24,7 +24,7 @@ ALLOWED = {
     "blueprint": {"errors"},
     "chatbot": LEAVES | {"blueprint", "gateway"},
     "stack": LEAVES | {"blueprint", "embedding"},
-    "api": LEAVES | {"data", "experiment", "gateway", "stack", "blueprint", "chatbot", "deployed"},
+    "api": LEAVES | {"data", "experiment", "gateway", "stack", "blueprint", "chatbot", "metrics", "deployed"},
     "deployed": LEAVES | {"blueprint"},
     "deployment": LEAVES | {"", "api", "blueprint", "chatbot", "data", "deployed", "experiment", "gateway"},
     "cli": LEAVES
