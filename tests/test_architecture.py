@@ -24,9 +24,10 @@ ALLOWED = {
     "blueprint": {"errors"},
     "chatbot": LEAVES | {"blueprint", "gateway"},
     "stack": LEAVES | {"blueprint", "embedding"},
-    "api": LEAVES | {"data", "experiment", "gateway", "stack", "blueprint", "chatbot", "deployed"},
+    "api": LEAVES | {"data", "experiment", "gateway", "stack", "blueprint", "chatbot", "metrics", "deployed"},
     "deployed": LEAVES | {"blueprint"},
     "deployment": LEAVES | {"", "api", "blueprint", "chatbot", "data", "deployed", "experiment", "gateway"},
+    "doctor": LEAVES | {"blueprint", "stack", "deployment"},
     "cli": LEAVES
     | {
         "",
@@ -40,6 +41,7 @@ ALLOWED = {
         "chatbot",
         "deployed",
         "deployment",
+        "doctor",
     },
 }
 

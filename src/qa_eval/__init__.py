@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from qa_eval.experiment.results import ExperimentResult, RunResult
     from qa_eval.experiment.runs import RunSummary
     from qa_eval.gateway.reply import Outcome
+    from qa_eval.metrics.own import Score
     from qa_eval.reporting.page import report
 
 _HOMES = {
@@ -50,6 +51,7 @@ _HOMES = {
     "QaEvalError": "qa_eval.errors",
     "RunResult": "qa_eval.experiment.results",
     "RunSummary": "qa_eval.experiment.runs",
+    "Score": "qa_eval.metrics.own",
     "async_load_dataset": "qa_eval.api",
     "async_resume": "qa_eval.api",
     "async_run_experiment": "qa_eval.api",
@@ -76,6 +78,7 @@ __all__ = [
     "QaEvalError",
     "RunResult",
     "RunSummary",
+    "Score",
     "__version__",
     "async_load_dataset",
     "async_resume",

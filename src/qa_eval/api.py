@@ -34,6 +34,8 @@ from qa_eval.experiment.scoring import EMBEDDERS
 from qa_eval.gateway.client import GatewayClient
 from qa_eval.gateway.prompt import Prompt, default_prompt, read_prompt
 from qa_eval.gateway.reply import Asker
+from qa_eval.gateway.task import OwnTask, TaskFunction
+from qa_eval.metrics.own import Metric, Metrics, find_metrics, installed, name_of
 from qa_eval.paths import data_dir
 
 _P = ParamSpec("_P")
@@ -93,6 +95,8 @@ def _run_experiment(
     max_time_s: float | None = None,
     similarity: str = "minilm",
     facts: bool = False,
+    metrics: Metrics = (),
+    task: TaskFunction | None = None,
     trace_content: bool = True,
     replay: str | Path | None = None,
     observer: Observer | None = None,
@@ -120,6 +124,10 @@ def _run_experiment(
         max_time_s: Seconds after which no more is asked; what is under way is awaited.
         similarity: Which embedder scores it: `minilm`, `gateway` (its `titan-embed`) or `sentence-transformers`.
         facts: Record what explains a score in Phoenix too: answer contained, length, refusal, question type.
+        metrics: Own metrics, `(example, prediction) -> float | Score`, plain or async: a list of functions, a mapping
+            of names to them, or names that installed packages offer; see `qa_eval.metrics.own`.
+        task: An own function, `(example) -> str`, plain or async, that answers in the gateway's place; the experiment
+            has the one name of `models`, or the function's. No gateway is needed then.
         trace_content: Whether the questions' own spans in Phoenix hold question and answer.
         replay: With `local`, a file of predictions, `{id: text}`, that answers in the model's place.
         observer: Who is told how the run goes.
@@ -132,9 +140,12 @@ def _run_experiment(
         QaEvalError: A setting is wrong or a server is not there; the message says what to do.
     """
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    if task is not None:
+        models, target = _task_names(task, models, prompt, target)
+    own_metrics = find_metrics(metrics)
     settings = Settings(
         models=tuple(dict.fromkeys(models)),
-        prompt=_prompt(prompt, loaded).template,
+        prompt="" if task is not None else _prompt(prompt, loaded).template,
         temperature=temperature,
         max_tokens=max_tokens,
         repeat=repeat,
@@ -146,16 +157,19 @@ def _run_experiment(
         similarity=similarity,
         facts=facts,
         trace_content=trace_content,
+        metrics=tuple(own_metrics),
     )
     _check_settings(settings)
-    _check_servers(local, deployment, gateway, phoenix, record, replay)
+    _check_servers(local, deployment, gateway, phoenix, record, replay, task)
+    if task is not None and similarity == "gateway" and not (local or deployment or gateway):
+        raise InputError("--similarity gateway asks a gateway: give --gateway URL or --local, or another similarity.")
     if local:
         servers, started = _local_servers(_replay_table(loaded, replay), record, report)
     elif deployment:
         servers, started = _deployed_servers(deployment, record), False
     else:
         servers, started = _named_servers(gateway, phoenix, record), False
-    asker = _asker(settings, servers)
+    asker = _asker(settings, servers, loaded, task)
     place = {
         "local": local,
         "deployment": deployment,
@@ -173,6 +187,7 @@ def _run_experiment(
             observer=observer,
             report=report,
             asker=asker,
+            metrics=own_metrics,
         )
 
     return _Prepared(run, report, started)
@@ -188,6 +203,8 @@ def _resume(
     max_errors: float | None = None,
     max_cost: float | None = None,
     max_time_s: float | None = None,
+    metrics: Metrics = (),
+    task: TaskFunction | None = None,
     observer: Observer | None = None,
     report: Report = lambda line: None,
 ) -> _Prepared:
@@ -202,6 +219,8 @@ def _resume(
         max_errors: The share of questions that may fail from now on; the run's own without it.
         max_cost: US dollars for the whole run, what is spent already included.
         max_time_s: Seconds from now.
+        metrics: The run's own metrics again; those that installed packages offer are found without it.
+        task: The run's own task again.
         observer: Who is told how the run goes.
         report: Called with one line for each thing that takes time.
 
@@ -218,6 +237,7 @@ def _resume(
     changes: dict[str, Any] = {"concurrency": concurrency, "max_cost": max_cost, "max_time_s": max_time_s}
     changes |= {} if max_errors is None else {"max_errors": max_errors}
     _check_settings(replace(plan.settings, similarity=facts["similarity"], **changes))
+    own_metrics = _metrics_again(plan.settings, find_metrics(metrics))
     place = facts["place"]
     if place["local"] and not gateway:
         servers, started = _local_servers(_replay_table(plan.dataset, place["replay"]), facts["recorded"], report)
@@ -227,7 +247,7 @@ def _resume(
         phoenix = phoenix or place["phoenix_url"]
         servers, started = _named_servers(gateway or plan.settings.gateway, phoenix, facts["recorded"]), False
 
-    asker = _asker(plan.settings, servers)
+    asker = _asker(plan.settings, servers, plan.dataset, task)
 
     async def run_on() -> RunResult:
         return await go_on(
@@ -238,6 +258,7 @@ def _resume(
             observer=observer,
             report=report,
             asker=asker,
+            metrics=own_metrics,
         )
 
     return _Prepared(run_on, report, started)
@@ -354,6 +375,7 @@ def _prompt(prompt: str | Path | None, dataset: Dataset) -> Prompt:
 
 def _check_settings(settings: Settings) -> None:
     """Refuse what cannot work, in one sentence, before anything starts."""
+    who = "task" if settings.asks_task else "chatbot"
     _refuse(
         {
             "Give at least one model with --model.": not settings.models,
@@ -362,7 +384,7 @@ def _check_settings(settings: Settings) -> None:
             < 1,
             f"--repeat {settings.repeat} asks nothing: give at least 1.": settings.repeat < 1,
             f"--target {settings.target} is unknown: give gateway, chatbot or lex:STACK.": not re.fullmatch(
-                "gateway|chatbot|lex:.+", settings.target
+                "gateway|chatbot|lex:.+|task:.+", settings.target
             ),
             f"--concurrency {settings.concurrency} asks nothing: give at least 1, or `auto`.": settings.concurrency
             is not None
@@ -370,23 +392,61 @@ def _check_settings(settings: Settings) -> None:
             f"--max-errors {settings.max_errors:g} is no share: give 0 to 1.": not 0 <= settings.max_errors <= 1,
             "--max-cost leaves nothing to spend: give US dollars above 0.": settings.max_cost is not None
             and not settings.max_cost > 0,
-            f"--temperature {settings.temperature:g} does not reach the chatbot, which answers at 0: leave it out.": (
+            f"--temperature {settings.temperature:g} does not reach the {who}: leave it out.": (
                 settings.temperature != 0 and settings.target != "gateway"
             ),
-            "--max-cost cannot be kept with the chatbot as the target: it does not tell what its answers cost.": (
+            f"--max-cost cannot be kept with the {who} as the target: it does not tell what its answers cost.": (
                 settings.max_cost is not None and settings.target != "gateway"
             ),
             "--max-time leaves no time: give seconds above 0.": settings.max_time_s is not None
             and not settings.max_time_s > 0,
             f"--similarity {settings.similarity} is unknown: give {', '.join(EMBEDDERS)}.": settings.similarity
             not in EMBEDDERS,
-            "The prompt does not hold {question}: say where the question goes.": "{question}" not in settings.prompt,
+            "The prompt does not hold {question}: say where the question goes.": "{question}" not in settings.prompt
+            and not settings.asks_task,
         }
     )
 
 
-def _asker(settings: Settings, servers: Servers) -> Callable[[GatewayClient], Asker]:
+def _task_names(
+    task: TaskFunction, models: Sequence[str], prompt: str | Path | None, target: str
+) -> tuple[tuple[str, ...], str]:
+    """The experiment's name, as the run's one model, and the target of a run that asks an own task."""
+    _refuse(
+        {
+            "A task takes the place of the target: leave out target, or leave out task.": target != "gateway",
+            "A task gets the example itself and makes its own prompt: leave out prompt.": prompt is not None,
+            "A task is one experiment: give one name as its model, or none.": len(models) != 1,
+        }
+    )
+    return (name_of(task),) if models is DEFAULT_MODELS else tuple(models), f"task:{name_of(task)}"
+
+
+def _metrics_again(settings: Settings, given: dict[str, Metric]) -> dict[str, Metric]:
+    """A run's own metrics, for the rest of it: those given again, and those that installed packages offer."""
+    for name in given:
+        if name not in settings.metrics:
+            raise InputError(f"The run was begun without the metric {name!r}: leave it out, or make a new run.")
+    try:
+        return {name: given.get(name) or installed(name) for name in settings.metrics}
+    except InputError as error:
+        needed = ", ".join(settings.metrics)
+        again = "give them again, qa_eval.resume(RUN, metrics=...) from Python"
+        raise InputError(f"The run has own metrics ({needed}): {again}. {error}") from None
+
+
+def _asker(
+    settings: Settings, servers: Servers, dataset: Dataset, task: TaskFunction | None
+) -> Callable[[GatewayClient], Asker]:
     """Who is asked in the gateway's place."""
+    if settings.asks_task:
+        if task is None:
+            name = settings.target.removeprefix("task:")
+            raise InputError(
+                f"An own task ({name}) answers this run: give the function, qa_eval.resume(RUN, task=...) from Python."
+            )
+        own_task = OwnTask(task, dataset, settings.timeout_s)
+        return lambda client: own_task
     if settings.target == "gateway":
         return lambda client: client
     from qa_eval.chatbot.target import in_front_of_gateway, in_lex
@@ -404,6 +464,7 @@ def _check_servers(
     phoenix: str | None,
     record: bool,
     replay: str | Path | None,
+    task: TaskFunction | None,
 ) -> None:
     found = local or bool(deployment)
     _refuse(
@@ -413,7 +474,7 @@ def _check_servers(
             "--stack knows its gateway and Phoenix: leave out --local, --gateway and --phoenix, or leave out "
             "--stack.": bool(deployment) and bool(local or gateway or phoenix),
             "There is no gateway to ask: give --local to start one here, --stack NAME for one on AWS, or --gateway "
-            "URL for one that runs.": not found and not gateway,
+            "URL for one that runs.": not found and not gateway and task is None,
             "There is no Phoenix to record in: give --phoenix URL, or --no-phoenix to record nothing.": not found
             and record
             and not phoenix,
@@ -429,9 +490,8 @@ def _refuse(wrong: dict[str, bool]) -> None:
 
 
 def _named_servers(gateway: str | None, phoenix: str | None, record: bool) -> Servers:
-    assert gateway is not None, "checked before"
     return Servers(
-        gateway_url=gateway,
+        gateway_url=gateway or "",
         gateway_key=os.environ.get("QA_EVAL_GATEWAY_KEY"),
         phoenix_url=phoenix if record else None,
         phoenix_key=os.environ.get("PHOENIX_API_KEY"),

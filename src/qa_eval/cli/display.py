@@ -181,6 +181,7 @@ def _remarks(experiment: ExperimentResult) -> Iterator[str]:
         total = experiment.deployments.total()
         yield ", ".join(f"{100 * n / total:.0f} % {name}" for name, n in experiment.deployments.most_common())
     yield _intervals(experiment)
+    yield from map(str, experiment.own_metrics())
 
 
 def _intervals(experiment: ExperimentResult) -> str:

@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from qa_eval import __version__
-from qa_eval.cli import chat, compare, datasets, gateway, infra, report, resume, run_experiment, runs, score, stack
+from qa_eval.cli import (
+    chat,
+    compare,
+    datasets,
+    doctor,
+    gateway,
+    infra,
+    report,
+    resume,
+    run_experiment,
+    runs,
+    score,
+    stack,
+)
 from qa_eval.errors import QaEvalError
 
 app = typer.Typer(
@@ -28,6 +41,7 @@ app.command("score")(score.command)
 app.command("compare")(compare.command)
 app.command("report")(report.command)
 app.command("chat")(chat.command)
+app.command("doctor")(doctor.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(gateway.app, name="gateway")

@@ -55,6 +55,10 @@ def command(
     facts: Annotated[
         bool, typer.Option("--facts", help="Record what explains a score in Phoenix too: length, refusal, ...")
     ] = False,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An own metric that an installed package offers; may repeat."),
+    ] = None,
     no_trace_content: Annotated[
         bool, typer.Option("--no-trace-content", help="Keep question and answer out of our own spans.")
     ] = False,
@@ -106,6 +110,7 @@ def command(
                 max_time_s=seconds(max_time),
                 similarity=similarity,
                 facts=facts,
+                metrics=metric or (),
                 trace_content=not no_trace_content,
                 replay=replay,
                 observer=display,

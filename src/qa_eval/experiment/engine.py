@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from qa_eval.errors import PhoenixAway, PhoenixError
 from qa_eval.experiment.journal import Entry, Journal, Ledger
@@ -19,10 +20,11 @@ from qa_eval.experiment.observer import Observer, Report, Silent
 from qa_eval.experiment.pace import Pace
 from qa_eval.experiment.plan import Plan, Task
 from qa_eval.experiment.recorder import Recorder
-from qa_eval.experiment.scoring import Similarity, score, score_squad
+from qa_eval.experiment.scoring import Similarity, score, score_own, score_squad
 from qa_eval.gateway.prompt import Prompt, declines
 from qa_eval.gateway.reply import Asker, Outcome, Reply
 from qa_eval.gateway.tracing import TraceContext, new_trace
+from qa_eval.metrics.own import Metric
 
 BATCH = 64
 _GATHER_S = 0.05
@@ -55,6 +57,8 @@ class Engine:
     journal: Journal
     asker: Asker
     similarity: Similarity
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """Own metrics, by name."""
     recorder: Recorder | None = None
     observer: Observer = field(default_factory=Silent)
     report: Report = lambda line: None
@@ -69,7 +73,9 @@ class Engine:
     def __post_init__(self) -> None:
         self._limits = Limits(self.plan.settings, len(self.plan))
         self._pace = Pace(self.plan.settings.concurrency)
-        self._prompt = Prompt(self.plan.settings.prompt)
+        settings = self.plan.settings
+        # An own task finds its example by the id.
+        self._message = attrgetter("id") if settings.asks_task else Prompt(settings.prompt).fill
         self._answers, self._scores = _Stage(), _Stage()
         self._away_since: float | None = None
 
@@ -134,7 +140,7 @@ class Engine:
     async def _ask(self, task: Task) -> Reply:
         """Ask until there is an answer, or a failure that asking again does not mend."""
         settings, trace = self.plan.settings, new_trace() if self.recorder is not None else None
-        prompt, tries = self._prompt.fill(task.example), 0
+        prompt, tries = self._message(task.example), 0
         while True:
             attempt = await self.asker.ask(
                 task.model,
@@ -169,7 +175,8 @@ class Engine:
 
     async def _score(self, entries: list[Entry]) -> None:
         scores = await asyncio.to_thread(score, entries, self.plan.dataset.version, self.similarity)
-        scored = list(zip(entries, scores, strict=True))
+        own = await score_own(entries, self.metrics)
+        scored = [replace(e, scores=s, own_scores=o) for e, s, o in zip(entries, scores, own, strict=True)]
         await self.journal.run(lambda ledger: ledger.add_scores(scored))
         self._scores.tell()
 

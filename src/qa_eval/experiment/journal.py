@@ -3,7 +3,7 @@
 Write-ahead log, synced at each commit; answers that arrive together are committed together. `Ledger` is the file;
 `Journal` is the same for an event loop: all its statements run in one thread of its own, so that no disk is waited
 for on the loop. Answers are numbered as they arrive. Scores and what Phoenix has of an answer each have a table: a
-stage is done with an answer when its row exists.
+stage is done with an answer when its row exists; what own metrics say of it is written together with its scores.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from qa_eval.data.examples import Dataset, Example
 from qa_eval.errors import InputError, QaEvalError
 from qa_eval.experiment.plan import SCORES, Plan, Settings
 from qa_eval.gateway.reply import Outcome, Reply
+from qa_eval.metrics.own import OwnScore
 
 _T = TypeVar("_T")
-FORMAT = 2
+FORMAT = 3
 
 _ANSWER = """
     seq INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, example_id TEXT NOT NULL, repetition INTEGER NOT NULL,
@@ -40,6 +41,9 @@ CREATE TABLE answers ({_ANSWER}, UNIQUE (model, example_id, repetition)) STRICT;
 CREATE TABLE superseded ({_ANSWER}) STRICT;
 CREATE TABLE scores (
     answer INTEGER PRIMARY KEY, exact_match REAL NOT NULL, f1 REAL NOT NULL, semantic_similarity REAL NOT NULL
+) STRICT;
+CREATE TABLE extra_scores (
+    answer INTEGER NOT NULL, name TEXT NOT NULL, value REAL, label TEXT, explanation TEXT, PRIMARY KEY (answer, name)
 ) STRICT;
 CREATE TABLE recorded (answer INTEGER PRIMARY KEY, phoenix_run_id TEXT NOT NULL) STRICT;
 """
@@ -69,6 +73,8 @@ class Entry:
     repetition: int = 1
     seq: int = 0
     """Its number in the journal, in the order of arrival."""
+    own_scores: tuple[OwnScore, ...] = ()
+    """What own metrics say of it; none for a question without an answer."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -174,11 +180,13 @@ class Ledger:
             marks = ", ".join("?" * len(_COLUMNS))
             self._db.executemany(f"INSERT INTO answers ({', '.join(_COLUMNS)}) VALUES ({marks})", rows)  # noqa: S608
 
-    def add_scores(self, scored: Sequence[tuple[Entry, Scores]]) -> None:
-        """Keep the scores of some answers."""
-        rows = [(entry.seq, *(getattr(scores, name) for name in SCORES)) for entry, scores in scored]
+    def add_scores(self, entries: Sequence[Entry]) -> None:
+        """Keep the scores of some answers, their own scores with them."""
+        rows = [(entry.seq, *(getattr(entry.scores, name) for name in SCORES)) for entry in entries]
+        own = [(e.seq, own.name, own.value, own.label, own.explanation) for e in entries for own in e.own_scores]
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO extra_scores VALUES (?, ?, ?, ?, ?)", own)
 
     def add_recorded(self, recorded: Sequence[tuple[Entry, str]]) -> None:
         """Note that Phoenix has some answers and all their evaluations, under these run ids of its own."""
@@ -195,7 +203,7 @@ class Ledger:
         """Make room to ask again what went wrong; the failures stay in a table of their own. Returns how many."""
         with self._db:
             self._db.execute(f"INSERT INTO superseded SELECT * FROM answers WHERE {_FAILED}", _ERRORS)  # noqa: S608
-            for table in ("scores", "recorded"):
+            for table in ("scores", "extra_scores", "recorded"):
                 failed = f"(SELECT seq FROM answers WHERE {_FAILED})"  # noqa: S608
                 self._db.execute(f"DELETE FROM {table} WHERE answer IN {failed}", _ERRORS)  # noqa: S608
             return self._db.execute(f"DELETE FROM answers WHERE {_FAILED}", _ERRORS).rowcount  # noqa: S608
@@ -223,9 +231,19 @@ class Ledger:
             "LEFT JOIN scores s ON s.answer = a.seq LEFT JOIN recorded r ON r.answer = a.seq "
             f"WHERE {condition} ORDER BY a.seq LIMIT ?"
         )
-        return [self._entry(row) for row in self._db.execute(query, (after, limit))]
+        rows = self._db.execute(query, (after, limit)).fetchall()
+        own = self._own_scores(rows[0][0], rows[-1][0]) if rows else {}
+        return [self._entry(row, tuple(own.get(row[0], ()))) for row in rows]
 
-    def _entry(self, row: tuple[Any, ...]) -> Entry:
+    def _own_scores(self, first: int, last: int) -> dict[int, list[OwnScore]]:
+        """The own scores of the answers from one number to another, in the order in which they were written."""
+        found: dict[int, list[OwnScore]] = {}
+        query = "SELECT * FROM extra_scores WHERE answer BETWEEN ? AND ? ORDER BY rowid"
+        for answer, *own in self._db.execute(query, (first, last)):
+            found.setdefault(answer, []).append(OwnScore(*own))
+        return found
+
+    def _entry(self, row: tuple[Any, ...], own_scores: tuple[OwnScore, ...]) -> Entry:
         seq, model, example_id, repetition, *rest = row
         reply, scores = rest[: len(_REPLY)], rest[len(_REPLY) :]
         return Entry(
@@ -235,6 +253,7 @@ class Ledger:
             scores=None if scores[0] is None else Scores(*scores),
             repetition=repetition,
             seq=seq,
+            own_scores=own_scores,
         )
 
 

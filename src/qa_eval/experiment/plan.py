@@ -20,6 +20,7 @@ class Settings:
 
     models: tuple[str, ...]
     prompt: str
+    """Empty where an own task is asked, which gets the example itself."""
     temperature: float = 0.0
     max_tokens: int = 32
     """Answers are short spans; a longer answer is cut, which its scores show."""
@@ -35,13 +36,20 @@ class Settings:
     max_time_s: float | None = None
     gateway: str = ""
     target: str = "gateway"
-    """Who is asked: the gateway, or the chatbot in front of it."""
+    """Who is asked: `gateway`, `chatbot` or `lex:STACK` in front of it, or `task:NAME`, an own function."""
     similarity: str = "minilm"
     """Which embedder scores the semantic similarity: what was asked for, then, once it is loaded, its full name."""
     facts: bool = False
     """Whether Phoenix also gets the facts that explain a score."""
     trace_content: bool = True
     """Whether the question's own span holds the question and the answer."""
+    metrics: tuple[str, ...] = ()
+    """The own metrics, by name."""
+
+    @property
+    def asks_task(self) -> bool:
+        """Whether an own function is asked, so that no gateway is needed."""
+        return self.target.startswith("task:")
 
     def to_json(self) -> dict[str, Any]:
         """As the journal and Phoenix store it."""
@@ -52,7 +60,7 @@ class Settings:
         """Settings as a journal has them."""
         known = {field.name for field in fields(cls)}
         values = {name: value for name, value in content.items() if name in known}
-        return cls(**(values | {"models": tuple(values["models"])}))
+        return cls(**(values | {name: tuple(values.get(name, ())) for name in ("models", "metrics")}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from qa_eval.experiment.observer import Report
 from qa_eval.experiment.plan import Plan
 from qa_eval.experiment.spans import encode
 from qa_eval.metrics.facts import answer_facts
+from qa_eval.metrics.own import OwnScore
 
 CONNECTIONS = 4
 _EXISTING = re.compile(r"Experiment run (\S+) already")
@@ -90,18 +91,25 @@ class Evaluation:
     score: float | None = None
     label: str | None = None
     metadata: Mapping[str, str] | None = None
+    explanation: str | None = None
+    error: str | None = None
+    """Why there is neither."""
 
-    def to_json(self, run_id: str, explanation: str) -> dict[str, Any]:
+    def to_json(self, run_id: str) -> dict[str, Any]:
         """As Phoenix takes it."""
         now = datetime.now(UTC).isoformat()
-        result = {"score": self.score, "label": self.label, "explanation": explanation or None}
+        result = {"score": self.score, "label": self.label, "explanation": self.explanation}
         return {
             "experiment_run_id": run_id,
             "name": self.name,
             "annotator_kind": "CODE",
             "start_time": now,
             "end_time": now,
-            "result": {name: value for name, value in result.items() if value is not None},
+            **(
+                {"error": self.error}
+                if self.error
+                else {"result": {name: value for name, value in result.items() if value is not None}}
+            ),
             "metadata": dict(self.metadata or {}),
         }
 
@@ -125,10 +133,19 @@ class Evaluations:
             Evaluation("f1", scores.f1, failure),
             Evaluation(self.similarity, scores.semantic_similarity, failure, {"embedder": self.embedder}),
         ]
+        if reply.message:
+            evaluations = [replace(each, explanation=reply.message) for each in evaluations]
+        evaluations += [_own(own) for own in entry.own_scores]
         if reply.cost_usd is not None:
             # The gateway's own figure, its guardrail included: Phoenix has no price for a gateway's model groups.
             evaluations.append(Evaluation("cost_usd", reply.cost_usd))
         return evaluations + (_facts(entry) if self.facts and failure is None else [])
+
+
+def _own(own: OwnScore) -> Evaluation:
+    if own.value is None:
+        return Evaluation(own.name, error=own.explanation)
+    return Evaluation(own.name, own.value, own.label, explanation=own.explanation)
 
 
 def _facts(entry: Entry) -> list[Evaluation]:
@@ -243,7 +260,7 @@ class Recorder:
     async def _record_one(self, entry: Entry) -> str:
         run_id = await self._run(entry)
         for evaluation in self._evaluations.of(entry):
-            await self._phoenix.post("v1/experiment_evaluations", evaluation.to_json(run_id, entry.reply.message))
+            await self._phoenix.post("v1/experiment_evaluations", evaluation.to_json(run_id))
         return run_id
 
     async def _run(self, entry: Entry) -> str:

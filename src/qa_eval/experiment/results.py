@@ -2,7 +2,8 @@
 
 Scores are given twice and labelled: over all questions, where a failure counts 0, and over the answered ones. Each
 mean over all has a 95 % interval that allows for questions of one article being alike. `official` repeats the scores
-over all as the official SQuAD scripts print them, in percent.
+over all as the official SQuAD scripts print them, in percent. An own metric has a mean over the answers that it
+measured, with the count of those and of its errors.
 """
 
 from __future__ import annotations
@@ -25,6 +26,34 @@ if TYPE_CHECKING:
     from qa_eval.metrics.statistics import Estimate
 
 SCHEMA = "qa-eval/run@1"
+
+
+@dataclass(frozen=True)
+class OwnMetric:
+    """What an own metric makes of one model."""
+
+    name: str
+    mean: float | None
+    """Over the answers that it measured; None where there are none."""
+    interval: Estimate | None
+    """The mean's 95 % interval by articles."""
+    measured: int
+    errors: int
+    """Answers on which it failed."""
+    error: str | None
+    """The first of these errors."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Its part of the JSON document."""
+        counts = {"measured": self.measured, "errors": self.errors, "error": self.error}
+        return {"mean": self.mean, "interval": _interval_json(self.interval), **counts}
+
+    def __str__(self) -> str:
+        mean = "no score" if self.mean is None else f"{self.mean:.4g}"
+        if self.interval is not None and self.interval.low is not None:
+            mean += f" ({self.interval.low:.4g} to {self.interval.high:.4g})"
+        failed = f", {self.errors} errors: {self.error}" if self.errors else ""
+        return f"{self.name} {mean} over {self.measured} answers{failed}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +115,27 @@ class ExperimentResult:
         values = [getattr(entry.scores, score) for entry in scored]
         return mean_interval(values, [entry.example.title for entry in scored], bounds=(0.0, 1.0))
 
+    def own_metrics(self) -> tuple[OwnMetric, ...]:
+        """What each own metric makes of the model, in the order in which they were given."""
+        names = dict.fromkeys(own.name for entry in self.entries for own in entry.own_scores)
+        return tuple(self._own_metric(name) for name in names)
+
+    def _own_metric(self, name: str) -> OwnMetric:
+        from qa_eval.metrics.statistics import mean_interval
+
+        found = [(own, entry.example.title) for entry in self.entries for own in entry.own_scores if own.name == name]
+        measured = [(own.value, title) for own, title in found if own.value is not None]
+        values, titles = [value for value, _ in measured], [title for _, title in measured]
+        errors = [own.explanation for own, _ in found if own.value is None]
+        return OwnMetric(
+            name,
+            mean=fmean(values) if values else None,
+            interval=mean_interval(values, titles) if values else None,
+            measured=len(values),
+            errors=len(errors),
+            error=errors[0] if errors else None,
+        )
+
     def total(self, field: str) -> float | None:
         """The sum of a number that the gateway gives, as `Reply` names it; None where it said nothing."""
         values = [value for entry in self.entries if (value := getattr(entry.reply, field)) is not None]
@@ -110,6 +160,7 @@ class ExperimentResult:
             "scores": {name: self.mean(name) for name in SCORES},
             "scores_answered": {name: self.mean(name, answered_only=True) for name in SCORES},
             "intervals": {name: _interval_json(self.interval(name)) for name in SCORES},
+            "own_metrics": {own.name: own.to_json() for own in self.own_metrics()},
             "official": {
                 name: None if (mean := self.mean(name)) is None else 100.0 * mean for name in ("exact_match", "f1")
             },
@@ -153,10 +204,14 @@ class RunResult:
         return any(len(experiment.entries) < self.planned for experiment in self.experiments)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row an answer: question, references, answer, outcome, scores, facts, tokens, cost, latency."""
+        """One row an answer: question, references, answer, outcome, scores, facts, tokens, cost, latency.
+
+        Own metrics follow, each a column with its name; `NAME.label`, `NAME.explanation` where one says so much.
+        """
         import pandas as pd
 
-        return pd.DataFrame([_row(entry) for experiment in self.experiments for entry in experiment.entries])
+        rows = [_row(entry) | _own_row(entry) for experiment in self.experiments for entry in experiment.entries]
+        return pd.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints; `schema` names its version."""
@@ -195,7 +250,8 @@ class RunResult:
         return f"Run {self.run_id} on {self.dataset}, {self.planned} questions a model{early}"
 
     def _cells(self) -> list[list[str]]:
-        return [[title for title, _ in COLUMNS], *([cell(e) for _, cell in COLUMNS] for e in self.experiments)]
+        columns = (*COLUMNS, *((name, _own_mean(name)) for name in self.settings.metrics))
+        return [[title for title, _ in columns], *([cell(e) for _, cell in columns] for e in self.experiments)]
 
 
 def _interval_json(estimate: Estimate | None) -> dict[str, Any] | None:
@@ -236,6 +292,15 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _own_row(entry: Entry) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for own in entry.own_scores:
+        row[own.name] = own.value
+        notes = {"label": own.label, "explanation": own.explanation}
+        row |= {f"{own.name}.{name}": note for name, note in notes.items() if note is not None}
+    return row
+
+
 def _html_row(cells: Iterable[str], tag: str) -> str:
     return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
@@ -246,6 +311,10 @@ def _number(value: float | None, form: str) -> str:
 
 def _percent(score: str) -> Callable[[ExperimentResult], str]:
     return lambda e: "-" if (mean := e.mean(score)) is None else f"{100 * mean:.2f}"
+
+
+def _own_mean(name: str) -> Callable[[ExperimentResult], str]:
+    return lambda e: next((_number(own.mean, ".4g") for own in e.own_metrics() if own.name == name), "-")
 
 
 COLUMNS: tuple[tuple[str, Callable[[ExperimentResult], str]], ...] = (

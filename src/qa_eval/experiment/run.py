@@ -22,6 +22,7 @@ from qa_eval.experiment.runs import journal_path, read_result
 from qa_eval.experiment.scoring import SimilarityScorer, load_similarity
 from qa_eval.gateway.client import GatewayClient
 from qa_eval.gateway.reply import Asker
+from qa_eval.metrics.own import Metric
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Servers:
     """Where a run's questions and records go."""
 
     gateway_url: str
+    """Empty where an own task is asked and no gateway."""
     gateway_key: str | None = field(default=None, repr=False)
     phoenix_url: str | None = None
     """None records nothing in Phoenix."""
@@ -45,6 +47,7 @@ async def execute(
     observer: Observer | None = None,
     report: Report = lambda line: None,
     asker: Callable[[GatewayClient], Asker] = lambda client: client,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> RunResult:
     """Run an experiment for each model of the settings.
 
@@ -57,13 +60,15 @@ async def execute(
         observer: Who is told how the run goes.
         report: Called with one line for each thing that takes time.
         asker: Who is asked, given the gateway's client; the gateway itself without it.
+        metrics: The own metrics that the settings name.
 
     Raises:
         QaEvalError: A server refuses us, or the journal cannot be written.
     """
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(_client(settings, servers))
-        await client.check(settings.models)
+        if not settings.asks_task:
+            await client.check(settings.models)
         similarity = await asyncio.to_thread(load_similarity, settings.similarity, client.url, servers.gateway_key)
         facts = {**(facts or {}), "similarity": settings.similarity, "recorded": servers.phoenix_url is not None}
         settings = replace(settings, gateway=client.url, similarity=similarity.embedder)
@@ -73,7 +78,8 @@ async def execute(
         )
         for key, value in facts.items():
             await journal.run(lambda ledger, key=key, value=value: ledger.note(key, value))  # type: ignore[misc]
-        engine = Engine(plan, journal, asker(client), similarity.score, observer=observer or Silent(), report=report)
+        engine = Engine(plan, journal, asker(client), similarity.score, metrics or {}, report=report)
+        engine.observer = observer or Silent()
         engine.recorder = await _recorder(resources, plan, journal, servers, similarity, report)
         return await _finish(engine)
 
@@ -87,6 +93,7 @@ async def go_on(
     observer: Observer | None = None,
     report: Report = lambda line: None,
     asker: Callable[[GatewayClient], Asker] = lambda client: client,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> RunResult:
     """Go on with a run: ask what was never answered, record what Phoenix lacks.
 
@@ -98,6 +105,7 @@ async def go_on(
         observer: Who is told how the run goes.
         report: Called with one line for each thing that takes time.
         asker: Who is asked, given the gateway's client.
+        metrics: The own metrics that the run's settings name.
 
     Raises:
         InputError: Another process is at work on the run.
@@ -111,11 +119,13 @@ async def go_on(
             failures = await journal.run(lambda ledger: ledger.set_failures_aside())
             report(f"{failures} failed questions are asked again")
         client = await resources.enter_async_context(_client(plan.settings, servers))
-        if await journal.run(lambda ledger: ledger.count("answers")) < len(plan):
+        answered = await journal.run(lambda ledger: ledger.count("answers"))
+        if answered < len(plan) and not plan.settings.asks_task:
             await client.check(plan.settings.models)
         choice = (await journal.run(lambda ledger: ledger.facts()))["similarity"]
         scorer = await asyncio.to_thread(load_similarity, choice, client.url, servers.gateway_key)
-        engine = Engine(plan, journal, asker(client), scorer.score, observer=observer or Silent(), report=report)
+        engine = Engine(plan, journal, asker(client), scorer.score, metrics or {}, report=report)
+        engine.observer = observer or Silent()
         engine.recorder = await _recorder(resources, plan, journal, servers, scorer, report)
         return await _finish(engine)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qa_eval.data.examples import SquadVersion
@@ -10,6 +10,7 @@ from qa_eval.embedding import Embedder
 from qa_eval.embedding.modelfile import PACKAGED_NAME
 from qa_eval.experiment.journal import Entry, Scores
 from qa_eval.metrics import exact_match, f1
+from qa_eval.metrics.own import Metric, OwnScore, measure
 
 Similarity = Callable[[Sequence[str], Sequence[Sequence[str]]], Sequence[float]]
 """Predictions and their references in, one score each out."""
@@ -88,3 +89,10 @@ def score(entries: Sequence[Entry], version: SquadVersion, similarity: Similarit
         Scores(*score_squad(entry, version), next(similar)) if entry.reply.outcome.is_answer else _FAILED
         for entry in entries
     ]
+
+
+async def score_own(entries: Sequence[Entry], metrics: Mapping[str, Metric]) -> list[tuple[OwnScore, ...]]:
+    """What own metrics say of some answers; nothing of a question without an answer."""
+    answered = [entry for entry in entries if entry.reply.outcome.is_answer]
+    own = iter(await measure(metrics, [(entry.example, entry.reply.text) for entry in answered]))
+    return [next(own) if entry.reply.outcome.is_answer else () for entry in entries]

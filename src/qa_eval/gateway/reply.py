@@ -23,6 +23,8 @@ class Outcome(StrEnum):
     RATE_LIMITED = "rate_limited"
     GATEWAY_ERROR = "gateway_error"
     INVALID_RESPONSE = "invalid_response"
+    TASK_ERROR = "task_error"
+    """An own function, asked in the gateway's place, raised an error."""
 
     @property
     def is_answer(self) -> bool:
@@ -84,7 +86,7 @@ class Attempt:
 
 
 class Asker(Protocol):
-    """Who is asked: a gateway, or a chatbot in front of it."""
+    """Who is asked: a gateway, a chatbot in front of it, or an own function."""
 
     async def ask(
         self,

@@ -1,0 +1,213 @@
+"""What is here and what is missing: versions, environments, ports, disk, credentials, each with its remedy.
+
+Nothing is changed, nothing is sent, and of a credential only its presence is told. A `problem` stops something that
+is installed here from working; a `note` is worth knowing, or stops only what has not been asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+
+from qa_eval._version import __version__
+from qa_eval.errors import QaEvalError
+from qa_eval.paths import cache_dir, data_dir
+
+_EXTRAS = {
+    "local": "the local stack",
+    "infra": "deployment on AWS",
+    "similarity": "similarity by sentence-transformers",
+}
+_KEYS = {
+    "QA_EVAL_GATEWAY_KEY": "opens the gateway of --gateway",
+    "PHOENIX_API_KEY": "opens the Phoenix of --phoenix",
+}
+_OLDEST_NODE = 20
+_ROOM_FOR_RUNS_MB = 200
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["ok", "note", "problem"]
+    text: str
+    remedy: str = ""
+    """What to do, where there is something to do."""
+
+
+def examine() -> list[Finding]:
+    """Look at everything, offline; takes about a second."""
+    findings = [Finding("qa-eval", "ok", __version__), _python()]
+    findings += _libraries()
+    findings += [_extra(name) for name in _EXTRAS]
+    findings += [*_stack(), *_folders(), *_credentials()]
+    findings += [_node(), _cdk()]
+    return findings
+
+
+def _python() -> Finding:
+    return Finding("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _libraries() -> Iterator[Finding]:
+    """What every installation needs: one line with all versions, and one for each that does not fit."""
+    found: list[str] = []
+    for requirement in _requirements(""):
+        here = _installed(requirement.name)
+        if here is None or not requirement.specifier.contains(here, prereleases=True):
+            text = f"{requirement.name} is {here or 'missing'}; {requirement.specifier} is needed"
+            yield Finding("libraries", "problem", text, "pip install --force-reinstall qa-eval")
+        else:
+            found.append(f"{requirement.name} {here}")
+    yield Finding("libraries", "ok", ", ".join(found))
+
+
+def _extra(name: str) -> Finding:
+    needed = _requirements(name)
+    misfits = [
+        f"{each.name}{each.specifier}"
+        for each in needed
+        if (here := _installed(each.name)) is None or not each.specifier.contains(here, prereleases=True)
+    ]
+    if not misfits:
+        return Finding(f"extra {name}", "ok", ", ".join(f"{each.name} {_installed(each.name)}" for each in needed))
+    text = f"without {_EXTRAS[name]}: it needs {', '.join(misfits)}"
+    return Finding(f"extra {name}", "note", text, f"pip install 'qa-eval[{name}]'")
+
+
+def _requirements(extra: str) -> list[Requirement]:
+    """What this installation asks for on this machine: always, or for one extra."""
+    asked = [Requirement(text) for text in requires("qa-eval") or []]
+    always = [each for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})]
+    if not extra:
+        return always
+    return [each for each in asked if each not in always and each.marker and each.marker.evaluate({"extra": extra})]
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _stack() -> Iterator[Finding]:
+    """The servers' environments, their room, the servers that run, and the usual ports."""
+    if any(find_spec(module) is None for module in ("filelock", "psutil", "uv")):
+        return
+    from qa_eval.blueprint.versions import server_versions
+    from qa_eval.stack import status
+    from qa_eval.stack.servers import ENVIRONMENTS, environment
+
+    yield Finding("server locks", "ok", ", ".join(f"{name} {pin}" for name, pin in server_versions().items()))
+    missing = 0
+    for name in ENVIRONMENTS:
+        built = environment(name)
+        optional = name in ("postgres", "valkey")
+        missing += 0 if built.is_complete or optional else built.megabytes
+        later = f"not built yet, about {built.megabytes} MB"
+        remedy = f"qa-eval stack up --{name}, where wanted" if optional else "qa-eval stack up builds it"
+        yield (
+            Finding(f"environment {name}", "ok", str(built.folder))
+            if built.is_complete
+            else Finding(f"environment {name}", "note", later, remedy)
+        )
+    yield _room("room for the servers", cache_dir(), missing, "QA_EVAL_CACHE_DIR")
+    for server in status().servers:
+        hangs = server.state == "not answering"
+        remedy = f"read {server.log}, then qa-eval stack down and up" if hangs else ""
+        yield Finding(f"server {server.name}", "problem" if hangs else "ok", server.state, remedy)
+    yield from _ports()
+
+
+def _ports() -> Iterator[Finding]:
+    from qa_eval.stack import processes, state
+    from qa_eval.stack.ports import USUAL, is_free
+
+    records = state.load().servers.values()
+    ours = {record.port for record in records if processes.find(record)}
+    for name, port in USUAL.items():
+        if port is None:
+            continue
+        if port in ours or is_free(port):
+            yield Finding(f"port {port}", "ok", f"the local stack's {name}" if port in ours else "free")
+        else:
+            remedy = "nothing: the stack takes a free one; or end that program"
+            yield Finding(f"port {port}", "note", f"in use by another program, {name} cannot have it", remedy)
+
+
+def _folders() -> Iterator[Finding]:
+    yield _room("room for runs", data_dir(), _ROOM_FOR_RUNS_MB, "QA_EVAL_DATA_DIR")
+    for folder, variable in ((data_dir(), "QA_EVAL_DATA_DIR"), (cache_dir(), "QA_EVAL_CACHE_DIR")):
+        if os.access(_existing(folder), os.W_OK):
+            yield Finding("folder", "ok", f"{folder} can be written")
+        else:
+            yield Finding("folder", "problem", f"{folder} cannot be written", f"set {variable} to another folder")
+
+
+def _room(name: str, folder: Path, needed_mb: int, variable: str) -> Finding:
+    free_mb = shutil.disk_usage(_existing(folder)).free // 1_000_000
+    text = f"{free_mb:,} MB free at {folder}, {needed_mb:,} MB needed"
+    if free_mb >= needed_mb:
+        return Finding(name, "ok", text)
+    return Finding(name, "problem", text, f"make room, or set {variable} to a folder on another disk")
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+def _credentials() -> Iterator[Finding]:
+    """Which credentials are there; never what they are."""
+    for variable, purpose in _KEYS.items():
+        there = bool(os.environ.get(variable))
+        remedy = "" if there else f"export {variable}, where it is wanted"
+        yield Finding(variable, "ok" if there else "note", f"{'set' if there else 'not set'}; {purpose}", remedy)
+    import boto3
+
+    profiles = boto3.Session().available_profiles
+    if os.environ.get("AWS_ACCESS_KEY_ID"):
+        text = "in the environment"
+    elif profiles:
+        text = f"{len(profiles)} profiles configured"
+    else:
+        text = "none in the environment, no profile; on AWS a role may still give them"
+    there = not text.startswith("none")
+    remedy = "" if there else "aws configure sso, to deploy or to ask a deployed chatbot"
+    yield Finding("AWS credentials", "ok" if there else "note", text, remedy)
+
+
+def _node() -> Finding:
+    """Node.js, on which the CDK's Python library runs too."""
+    state: Literal["note", "problem"] = "problem" if find_spec("aws_cdk") else "note"
+    remedy = f"install Node.js {_OLDEST_NODE} or newer, for qa-eval infra"
+    program = shutil.which("node")
+    if program is None:
+        return Finding("Node.js", state, "missing", remedy)
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    found = re.match(r"v(\d+)\.", said)
+    if found is None or int(found[1]) < _OLDEST_NODE:
+        return Finding("Node.js", state, f"{said or 'it does not start'}: too old", remedy)
+    return Finding("Node.js", "ok", said)
+
+
+def _cdk() -> Finding:
+    from qa_eval.deployment import cdk
+
+    try:
+        return Finding("CDK command", "ok", " ".join(cdk.command()))
+    except QaEvalError as error:
+        return Finding("CDK command", "note", "missing, so without deploy and destroy", str(error).partition(": ")[2])
