@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fake_bedrock import BROKEN, GONE_400, HANGS, FakeBedrock
-from real_gateway import RealGateway
+from real_gateway import KEY, RealGateway
 
 MICRO = "us.amazon.nova-micro-v1:0"
 HATE = "Please trigger the hate filter."
@@ -42,10 +43,15 @@ def plant(case: str, gateway: RealGateway, bedrock: FakeBedrock) -> None:
             bedrock.failing = {MICRO: HANGS}
         case "unknown_model":
             more["model"] = "nothing"
+        case "streamed":
+            more |= {"stream": True}
         case "streamed_without_log":
             more |= {"stream": True, "no-log": True}
         case "embedded":
             assert gateway.embed(question).status_code == 200
+            return
+        case "messages":
+            _message(gateway, question)
             return
     gateway.ask(question, **more)
 
@@ -59,10 +65,18 @@ CASES = [
     "model_gone",
     "model_hangs",
     "unknown_model",
-    # LiteLLM traces a stream as the model gave it: whoever streams personal data asks for no trace.
+    "streamed",
     "streamed_without_log",
     "embedded",
+    "messages",
 ]
+
+
+def _message(gateway: RealGateway, question: str) -> None:
+    """The route of Anthropic's clients."""
+    body = {"model": "nova-micro", "max_tokens": 16, "messages": [{"role": "user", "content": question}]}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    assert httpx.post(f"{gateway.url}/v1/messages", json=body, headers=headers, timeout=30).status_code == 200
 
 
 @pytest.fixture(scope="module")
