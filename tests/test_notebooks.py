@@ -39,7 +39,9 @@ def test_a_notebook_runs_and_shows_tables_and_plots(
         notebook, timeout=180, kernel_manager_class=ThisPython, resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute()
-    shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert [output["text"] for output in outputs if output.get("name") == "stderr"] == []
+    shown = [output.get("data", {}) for output in outputs]
     assert any("<table" in data.get("text/html", "") for data in shown)
     assert any("image/png" in data for data in shown)
 
