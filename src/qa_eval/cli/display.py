@@ -150,7 +150,9 @@ def show_result(result: RunResult) -> None:
     if result.incomplete:
         asked = ", ".join(f"{len(experiment.entries)} of {experiment.model}" for experiment in result.experiments)
         title = f"STOPPED EARLY, NOT A RESULT: {title}, only {asked} asked"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for name, cell in COLUMNS:
         width = max(len(cell(experiment)) for experiment in result.experiments)
         table.add_column(name, justify="left" if name == "model" else "right", min_width=width)
