@@ -154,8 +154,8 @@ def show_result(result: RunResult) -> None:
         title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
     )
     for name, cell in COLUMNS:
-        width = max(len(cell(experiment)) for experiment in result.experiments)
-        table.add_column(name, justify="left" if name == "model" else "right", min_width=width)
+        # A narrow terminal breaks the titles, never the figures.
+        table.add_column(name.replace(" ", "\n"), justify="left" if name == "model" else "right", no_wrap=True)
     for experiment in result.experiments:
         table.add_row(*(cell(experiment) for _, cell in COLUMNS))
     console.print(table)
