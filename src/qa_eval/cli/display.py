@@ -153,7 +153,7 @@ def show_result(result: RunResult) -> None:
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
     )
-    for name, cell in COLUMNS:
+    for name, _ in COLUMNS:
         # A narrow terminal breaks the titles, never the figures.
         table.add_column(name.replace(" ", "\n"), justify="left" if name == "model" else "right", no_wrap=True)
     for experiment in result.experiments:
