@@ -28,6 +28,7 @@ _EXTRAS = {
     "local": "the local stack",
     "infra": "deployment on AWS",
     "similarity": "similarity by sentence-transformers",
+    "notebook": "what the notebooks draw with",
 }
 _KEYS = {
     "QA_EVAL_GATEWAY_KEY": "opens the gateway of --gateway",

@@ -175,6 +175,9 @@ def test_an_installed_metric_joins_by_its_name(serve: Serve, package: Path, monk
     done = subprocess.run([*command, *sample, "--metric", "brevity"], capture_output=True, text=True, check=True)
     assert "brevity " in done.stdout
     assert "over 3 answers" in done.stdout
+    again = [sys.executable, "-m", "qa_eval.cli.main", "resume", "latest"]
+    resumed = subprocess.run(again, capture_output=True, text=True, check=True)
+    assert "over 3 answers" in resumed.stdout
     broken = subprocess.run([*command, *sample, "--metric", "broken"], capture_output=True, text=True, check=False)
     assert broken.returncode == 2
     assert "The metric 'broken' cannot be loaded (ModuleNotFoundError: No module named 'nowhere')" in broken.stderr
