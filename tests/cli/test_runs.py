@@ -1,0 +1,108 @@
+"""`qa-eval runs` and `--dry-run` as a user types them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_gateway import KEY, Serve
+
+COMMAND = [sys.executable, "-m", "qa_eval.cli.main"]
+
+
+def qa_eval(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "100", "QA_EVAL_GATEWAY_KEY": KEY}
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=environment, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture
+def run(serve: Serve) -> str:
+    """A run of two models on five questions, each asked twice; its id."""
+    gateway = serve(lambda *_: "Paris")
+    arguments = ["--model", "qa", "--model", "other", "--examples", "5", "--repeat", "2", "--json"]
+    done = qa_eval("run-experiment", "--gateway", gateway.url, "--no-phoenix", *arguments)
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["run"])
+
+
+def test_a_run_is_listed_and_shown(run: str) -> None:
+    listed = qa_eval("runs", "list")
+    assert run in listed.stdout
+    assert "20 of 20" in listed.stdout
+    (summary,) = json.loads(qa_eval("runs", "list", "--json").stdout)
+    assert (summary["run_id"], summary["planned"], summary["answered"], summary["unrecorded"]) == (run, 20, 20, 0)
+    shown = qa_eval("runs", "show", run[:12])
+    assert "10 questions a model" in shown.stdout
+    assert json.loads(qa_eval("runs", "show", "--json").stdout)["run"] == run
+
+
+def test_every_answer_can_be_taken_elsewhere(run: str, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in qa_eval("runs", "export", run).stdout.splitlines()]
+    assert len(lines) == 20
+    assert {(line["run"], line["answer"], line["outcome"]) for line in lines} == {(run, "Paris", "answered")}
+    assert {line["repetition"] for line in lines} == {1, 2}
+    table = pd.read_csv(io.StringIO(qa_eval("runs", "export", run, "--format", "csv").stdout))
+    assert list(table["example_id"]) == [line["example_id"] for line in lines]
+    done = qa_eval("runs", "export", run, "--output", str(tmp_path / "answers.parquet"))
+    assert "20 answers are in" in done.stderr
+    assert list(pd.read_parquet(tmp_path / "answers.parquet")["model"]) == [line["model"] for line in lines]
+
+
+MISTAKES = [
+    (("runs", "show", "nothing"), "There is no run 'nothing': `qa-eval runs list` shows those there are."),
+    (("runs", "show", "2"), "is the beginning of 2 runs"),
+    (("resume", "nothing"), "There is no run 'nothing'"),
+    (("runs", "export", "--format", "xml"), "The format 'xml' is unknown: give --format jsonl, csv, parquet."),
+    (("runs", "export", "--format", "parquet"), "Parquet is no text: give --output FILE."),
+    (("runs", "export", "--output", "/nowhere/x.csv"), "/nowhere/x.csv cannot be written"),
+]
+
+
+def test_mistakes_are_one_sentence(serve: Serve) -> None:
+    gateway = serve(lambda *_: "Paris")
+    for _ in range(2):
+        qa_eval("run-experiment", "--gateway", gateway.url, "--no-phoenix", "--examples", "1")
+    for arguments, sentence in MISTAKES:
+        done = qa_eval(*arguments)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_runs_it_says_how_to_make_one() -> None:
+    assert "There are no runs yet" in qa_eval("runs", "list").stdout
+
+
+def test_a_dry_run_needs_no_gateway() -> None:
+    done = qa_eval("run-experiment", "--dry-run", "--model", "nova-lite", "--examples", "7", "--repeat", "3")
+    assert done.returncode == 0, done.stderr
+    assert "7 questions" in done.stdout
+    assert "nova-lite: 21 calls" in done.stdout
+    document = json.loads(qa_eval("run-experiment", "--dry-run", "--examples", "2", "--json").stdout)
+    assert document["schema"] == "qa-eval/estimate@1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--concurrency", "many"), "--concurrency many is no number: give how many questions at once, or `auto`."),
+        (("--concurrency", "0"), "--concurrency 0 asks nothing: give at least 1, or `auto`."),
+        (("--repeat", "0"), "--repeat 0 asks nothing: give at least 1."),
+        (("--max-time", "soon"), "--max-time soon is no time: give seconds, or for example 10m."),
+        (("--max-time", "0s"), "--max-time leaves no time: give seconds above 0."),
+        (("--max-cost", "-1"), "--max-cost leaves nothing to spend: give US dollars above 0."),
+        (("--stack", "a"), "--stack knows its gateway and Phoenix"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    done = qa_eval("run-experiment", "--gateway", "http://127.0.0.1:9", "--no-phoenix", *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
