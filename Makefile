@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench lock browser clean
+.PHONY: help demo test lint types docs bench lock browser clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: $(VENV)/ready ## check style and formatting
 
 types: $(VENV)/ready ## check types, strictly
 	$(BIN)/mypy
+
+docs: $(VENV)/ready ## build the documentation's site in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/ready ## measure what the README and the docs claim
 	$(BIN)/python benchmarks/startup.py

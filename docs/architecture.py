@@ -1,6 +1,6 @@
 """Draws `architecture.png` from the synthesised templates: `python docs/architecture.py`.
 
-Needs the extra `infra`, the dependency group `docs` and Graphviz. A node is drawn where its resource type is in a
+Needs the extra `infra`, the dependency group `diagram` and Graphviz. A node is drawn where its resource type is in a
 template; a test holds that every type is either drawn or said to be a detail.
 """
 
