@@ -51,12 +51,9 @@ def _table(title: str, command: Any, context: Any, kind: str) -> Iterator[str]:
     if records := [record for record in records if record]:
         yield f"| {title} | Meaning |\n|---|---|"
         for names, meaning in records:
-            yield f"| `{_cell(names)}` | {_cell(meaning.replace('<', '&lt;'))} |"
+            told = meaning.replace("|", "\\|").replace("<", "&lt;")
+            yield f"| `{names.strip()}` | {told.strip()} |"
         yield ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").strip()
 
 
 def _costs() -> Iterator[str]:
