@@ -153,8 +153,7 @@ class Engine:
                 await self._wait_for_gateway(attempt.reply.message)
                 continue
             self._away_since, tries = None, tries + 1
-            throttled = attempt.reply.outcome is Outcome.RATE_LIMITED
-            if throttled:
+            if attempt.reply.outcome in (Outcome.RATE_LIMITED, Outcome.TIMEOUT):
                 self._pace.throttled(attempt.retry_after_s)
             if not attempt.retry or tries == TRIES:
                 if not attempt.reply.outcome.is_error:

@@ -1,7 +1,8 @@
 """How many questions are under way at once: a fixed number, or as many as the gateway bears.
 
 The adaptive pace doubles while the gateway's latency holds, then grows by steps; it steps back when latency rises,
-though not below what it began with, and halves on a 429. Nothing is asked before the time that `Retry-After` names.
+though not below what it began with, and halves on a 429 or a timeout. Nothing is asked before the time that
+`Retry-After` names.
 No part of it blocks the event loop.
 """
 
@@ -11,7 +12,7 @@ import asyncio
 import time
 from statistics import median
 
-FIRST = 8
+FIRST = 4
 MOST = 256
 _HOLDS, _RISES = 1.3, 1.7
 """Median latency, in multiples of the lowest seen: below the first it holds, above the second it has risen."""
@@ -70,7 +71,7 @@ class Pace:
             self._latencies.clear()
 
     def throttled(self, retry_after_s: float | None) -> None:
-        """The gateway answered 429."""
+        """The gateway answered 429, or not in time."""
         now = time.monotonic()
         if retry_after_s is not None:
             self._not_before = max(self._not_before, now + retry_after_s)
