@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from inspect import cleandoc
 from typing import Any
@@ -12,6 +13,9 @@ from qa_eval.cli.main import app
 
 COMMANDS = "<!-- generated: commands -->"
 COSTS = "<!-- generated: costs -->"
+# `run_experiment` and `resume` are made of these when they are imported; the pages are read from the source.
+_SHOWN_AS = {"_run_experiment": "run_experiment", "_resume": "resume", "_Prepared": "RunResult"}
+_SHOWN = re.compile(rf"(?<=>)({'|'.join(_SHOWN_AS)})(?=<)")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -21,6 +25,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     if COSTS in markdown:
         markdown = markdown.replace(COSTS, "\n".join(_costs()))
     return markdown
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Call functions as users call them."""
+    return _SHOWN.sub(lambda found: _SHOWN_AS[found[1]], html)
 
 
 def commands() -> Iterator[tuple[str, Any, typer.Context]]:

@@ -22,6 +22,7 @@ import pytest
 import typer
 import yaml
 
+import qa_eval
 from qa_eval.cli.main import app
 from qa_eval.stack import RunningStack
 
@@ -126,6 +127,14 @@ def test_the_site_has_every_command_with_every_option(site: Path) -> None:
         for parameter in command.params:
             if parameter.param_type_name == "option":
                 assert parameter.opts[0] in text, f"{path} {parameter.opts[0]}"
+
+
+def test_the_site_calls_the_functions_as_users_do(site: Path) -> None:
+    text = re.sub(r"<[^>]+>", "", (site / "api.html").read_text())
+    for public in qa_eval.__all__:
+        assert public == "__version__" or public in text, public
+    assert "_run_experiment" not in text.replace("async_run_experiment", "")
+    assert "_Prepared" not in text
 
 
 def calls(page: Path) -> list[str]:
