@@ -16,7 +16,7 @@ from qa_eval.experiment.pace import FIRST, MOST, Pace
 def windows(found: Pace, latency: object, count: int) -> None:
     """Answers at the pace's own limit, each with the latency that this limit causes."""
     for _ in range(count):
-        for _ in range(max(pace._LEAST_SAMPLES, found.limit)):
+        for _ in range(found.limit + max(pace._LEAST_SAMPLES, found.limit)):
             found.answered(latency(found.limit))  # type: ignore[operator]
 
 

@@ -34,6 +34,8 @@ class Pace:
         self._not_before = 0.0
         self._doubles = True
         self._latencies: list[float] = []
+        self._unsettled = self.limit
+        """Answers to come that were asked before the limit changed: they do not show what it causes."""
         self._lowest: float | None = None
         self._halved_at = 0.0
 
@@ -65,6 +67,9 @@ class Pace:
         """An answer came without trouble."""
         if not self._adapts:
             return
+        if self._unsettled > 0:
+            self._unsettled -= 1
+            return
         self._latencies.append(latency_s)
         if len(self._latencies) >= max(_LEAST_SAMPLES, self.limit):
             self._adapt(median(self._latencies))
@@ -89,9 +94,11 @@ class Pace:
         elif rise < _HOLDS:
             step = self._limit if self._doubles else max(1.0, self._limit**0.5)
             self._limit = min(float(MOST), self._limit + step)
+            self._unsettled = self.limit
             self._free.set()
 
     def _shrink(self, factor: float, *, least: int) -> None:
         self._doubles = False
         self._limit = max(float(min(least, self.limit)), self._limit * factor)
         self._latencies.clear()
+        self._unsettled = self.limit
