@@ -97,6 +97,12 @@ def test_the_listener_rules_are_there_with_their_transform(account: Account) -> 
 def test_distribution_record_secrets_and_tasks_are_there(account: Account) -> None:
     (distribution,) = account.client("cloudfront").list_distributions()["DistributionList"]["Items"]
     assert distribution["Aliases"]["Items"] == ["qa.example.org"]
+    route53 = account.client("route53")
+    (zone,) = route53.list_hosted_zones()["HostedZones"]
+    records = route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
+    aliases = {each["Type"]: each["AliasTarget"]["DNSName"] for each in records if "AliasTarget" in each}
+    assert aliases.keys() == {"A", "AAAA"}
+    assert {name.rstrip(".") for name in aliases.values()} == {distribution["DomainName"]}
     secrets = account.client("secretsmanager").list_secrets(MaxResults=100)["SecretList"]
     assert len(secrets) >= 10
     definitions = account.client("ecs").list_task_definitions()["taskDefinitionArns"]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import open_browser
 from hypothesis import given
 from hypothesis import strategies as st
 from made_runs import made_run, published, right
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import qa_eval
 from qa_eval.data import Dataset, Example, load_dataset
@@ -165,19 +165,13 @@ def test_an_axis_holds_its_values(values: list[float]) -> None:
 
 # --- in a browser -------------------------------------------------------------------------------------------------
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VIEWS = {"phone": (390, 844), "desktop": (1200, 900)}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if executable is None:
-        pytest.skip("no Chromium or Chrome is installed: the report was not looked at")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+    with open_browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

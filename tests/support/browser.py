@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 BROWSERS = (
     "chromium",
@@ -30,15 +30,22 @@ QUIET = [
 
 
 @contextmanager
-def open_page() -> Iterator[Page]:
-    """An empty page; the test is skipped where no browser is installed."""
+def open_browser() -> Iterator[Browser]:
+    """A browser; the test is skipped where none is installed."""
     executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if executable is None:
-        pytest.skip("no Chromium or Chrome is installed: the dashboard was not looked at")
+        pytest.skip("no Chromium or Chrome is installed: the pages were not looked at")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
-        yield browser.new_page(viewport={"width": 1600, "height": 1000})
+        yield browser
         browser.close()
+
+
+@contextmanager
+def open_page() -> Iterator[Page]:
+    """An empty page of a browser of its own."""
+    with open_browser() as browser:
+        yield browser.new_page(viewport={"width": 1600, "height": 1000})
 
 
 def record_requests(page: Page) -> tuple[list[str], list[str]]:
