@@ -36,8 +36,10 @@ def gateway(seconds: float) -> Iterator[str]:
     command = [sys.executable, str(SUPPORT / "fixed_gateway.py"), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        process.kill()
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.kill()
 
 
 def get(url: str) -> Any:

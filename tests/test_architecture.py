@@ -15,9 +15,10 @@ PACKAGE = Path(qa_eval.__file__).parent
 LEAVES = {"errors", "paths", "_version"}
 ALLOWED = {
     "embedding": LEAVES,
-    "data": LEAVES,
+    "http": {"errors"},
+    "data": LEAVES | {"http"},
     "metrics": LEAVES | {"data", "embedding"},
-    "gateway": LEAVES | {"data", "blueprint"},
+    "gateway": LEAVES | {"data", "blueprint", "http"},
     "experiment": LEAVES | {"data", "metrics", "gateway", "embedding"},
     "reporting": LEAVES | {"data", "metrics", "gateway", "experiment"},
     "pytest_plugin": LEAVES | {"experiment"},

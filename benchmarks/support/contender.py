@@ -31,8 +31,8 @@ class LoopLag:
         self.cpu_s = cpu_s()
         while True:
             start = time.perf_counter()
-            await asyncio.sleep(0.02)
-            self.lags.append(time.perf_counter() - start - 0.02)
+            await asyncio.sleep(0.1)
+            self.lags.append(time.perf_counter() - start - 0.1)
 
     def p95_ms(self) -> float:
         return 1000 * sorted(self.lags)[int(0.95 * len(self.lags))] if self.lags else float("nan")

@@ -91,9 +91,10 @@ def test_the_environment_is_listed() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda c: c["guardrails"][1]["litellm_params"].update(guardrail="bedrocks"), "bedrock-content-filter-input"),
-        (lambda c: c["guardrails"][2]["litellm_params"].update(guardrailidentifier="x"), "guardrailidentifier"),
-        (lambda c: c["guardrails"][1]["litellm_params"].update(default_on=False), "default_on"),
+        (lambda c: c["guardrails"][2]["litellm_params"].update(guardrail="bedrocks"), "bedrock-content-filter-input"),
+        (lambda c: c["guardrails"][3]["litellm_params"].update(guardrailidentifier="x"), "guardrailidentifier"),
+        (lambda c: c["guardrails"][2]["litellm_params"].update(default_on=False), "default_on"),
+        (lambda c: c["guardrails"][1]["litellm_params"].update(custom_code="def:"), "is no Python"),
         (lambda c: c["general_settings"].update(master_key="sk-secret"), "is written out"),
         (lambda c: c["model_list"][2]["litellm_params"].update(model="openai/gpt-x"), "nova-lite"),
         (lambda c: c["model_list"][0]["model_info"].pop("base_model"), "claude-sonnet"),

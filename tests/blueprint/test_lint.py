@@ -60,8 +60,8 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
 @pytest.mark.parametrize(
     ("change", "rule", "words"),
     [
-        (lambda c: c["guardrails"][1]["litellm_params"].update(guardrail="bedrocks"), "shape", "content-filter-input"),
-        (lambda c: c["guardrails"][1]["litellm_params"].update(guardrailidentifier="x"), "shape", "guardrailidentifie"),
+        (lambda c: c["guardrails"][2]["litellm_params"].update(guardrail="bedrocks"), "shape", "content-filter-input"),
+        (lambda c: c["guardrails"][2]["litellm_params"].update(guardrailidentifier="x"), "shape", "guardrailidentifie"),
         (lambda c: c["general_settings"].update(master_key="sk-1234"), "shape", "is written out"),
         (lambda c: c["router_settings"].update(fallback=[]), "shape", "router_settings.fallback"),
         (lambda c: c["model_list"][0]["model_info"].pop("base_model"), "shape", "claude-sonnet"),
@@ -95,16 +95,16 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
         (lambda c: c["model_list"][4]["model_info"].pop("allowed_fails"), "dead-model", "set allowed_fails"),
         (lambda c: c["router_settings"].update(timeout=60), "budget", "given up after 253 s"),
         (lambda c: c["router_settings"].pop("retry_policy"), "budget", "claude-sonnet"),
-        (lambda c: c["guardrails"].pop(1), "guardrail", "masks questions"),
+        (lambda c: c["guardrails"].pop(2), "guardrail", "masks questions"),
         (lambda c: c["guardrails"].pop(0), "guardrail", "traced unmasked"),
         (
             lambda c: c["guardrails"][0]["litellm_params"]["patterns"][1].update(pattern="(("),
             "shape",
             "personal-data-f",
         ),
-        (lambda c: c["guardrails"].pop(2), "guardrail", "masks answers"),
+        (lambda c: c["guardrails"].pop(3), "guardrail", "masks answers"),
         (
-            lambda c: c["guardrails"][1].update(guardrail_name=c["guardrails"][0]["guardrail_name"]),
+            lambda c: c["guardrails"][2].update(guardrail_name=c["guardrails"][0]["guardrail_name"]),
             "guardrail",
             "one name",
         ),
@@ -121,7 +121,7 @@ def test_what_would_silently_do_nothing_is_found(change: Callable[[dict[str, Any
 def test_every_wrong_entry_is_told_not_only_the_first():
     def change(content: dict[str, Any]) -> None:
         content["model_list"][-1]["litellm_params"]["model"] = "openai/gpt-x"
-        content["guardrails"][1]["litellm_params"]["default_on"] = False
+        content["guardrails"][2]["litellm_params"]["default_on"] = False
 
     assert len(findings_after(change)) == 2
 

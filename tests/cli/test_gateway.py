@@ -43,10 +43,10 @@ def test_the_platforms_own_configuration_passes():
 
 
 def test_a_misspelled_guardrail_is_a_finding(changed):
-    done = check("--config", changed(lambda c: c["guardrails"][1]["litellm_params"].update(guardrail="bedrocks")))
+    done = check("--config", changed(lambda c: c["guardrails"][2]["litellm_params"].update(guardrail="bedrocks")))
 
     assert done.returncode == 1
-    assert done.stdout.startswith("shape: guardrails.1.litellm_params (bedrock-content-filter-input)")
+    assert done.stdout.startswith("shape: guardrails.2.litellm_params (bedrock-content-filter-input)")
 
 
 def test_findings_as_json(changed):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from qa_eval.data import Dataset, Example
 from qa_eval.data import phoenix as room
 from qa_eval.data.phoenix import Phoenix, PhoenixDataset, upload_dataset
-from qa_eval.errors import PhoenixError
+from qa_eval.errors import PhoenixAway, PhoenixError
 from qa_eval.stack import RunningStack
 
 _names = (f"uploaded-{number}" for number in itertools.count())
@@ -100,3 +102,26 @@ def test_a_phoenix_that_is_none() -> None:
 
     with pytest.raises(PhoenixError, match=r"No Phoenix answers at http://127.0.0.1:9: start it"):
         asyncio.run(check("http://127.0.0.1:9"))
+
+
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_a_page_in_phoenixs_place_is_no_answer(status: int) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "6")
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    async def get(url: str) -> Any:
+        async with Phoenix(url, None) as server:
+            return await server.get("v1/experiments/x/json")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(PhoenixAway, match="does not say what it has"):
+            asyncio.run(get(f"http://127.0.0.1:{server.server_address[1]}"))
+        server.shutdown()

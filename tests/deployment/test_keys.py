@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,8 +14,27 @@ import pytest
 from qa_eval.deployment import keys
 from qa_eval.deployment.keys import VirtualKey, provide
 from qa_eval.errors import DeploymentError
+from qa_eval.stack import servers
 
 MASTER = "the-master-key"
+
+_ASK_LITELLM = """
+import json, os, sys
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+from fastapi import HTTPException
+from litellm.proxy._types import UserAPIKeyAuth
+from litellm.proxy.auth.route_checks import RouteChecks
+
+def opens(route):
+    try:
+        return RouteChecks.is_virtual_key_allowed_to_call_route(route=route, valid_token=key)
+    except HTTPException:
+        return False
+
+allowed, routes = json.loads(sys.argv[1])
+key = UserAPIKeyAuth(api_key="sk-any", allowed_routes=allowed)
+print(json.dumps([opens(route) for route in routes]))
+"""
 
 
 class Gateway:
@@ -82,6 +102,23 @@ def test_each_key_is_kept_and_known_with_its_limits(gateway: Gateway, vault: dic
     chatbot = gateway.known[vault["arn:chatbot"]]
     assert (chatbot["models"], chatbot["max_budget"], chatbot["budget_duration"]) == (["qa"], 20, "30d")
     assert MASTER not in vault.values()
+
+
+@pytest.mark.usefixtures("stack")  # LiteLLM's environment
+def test_a_key_opens_the_guarded_routes_and_no_other_by_litellms_own_rule(
+    gateway: Gateway, vault: dict[str, str]
+) -> None:
+    provide(gateway.url, MASTER, wanted())
+    allowed = gateway.known[vault["arn:chatbot"]]["allowed_routes"]
+    routes = [
+        *("/v1/chat/completions", "/v1/messages", "/v1/embeddings", "/v1/models", "/model/info"),
+        *("/v1/completions", "/v1/responses", "/v1beta/interactions", "/bedrock/model/x/invoke", "/key/generate"),
+    ]
+    python = servers.environment("litellm").python
+    done = subprocess.run(
+        [python, "-c", _ASK_LITELLM, json.dumps([allowed, routes])], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == [True] * 5 + [False] * 5
 
 
 def test_again_it_changes_limits_and_keeps_keys(gateway: Gateway, vault: dict[str, str]) -> None:

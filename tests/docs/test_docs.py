@@ -23,6 +23,7 @@ import typer
 import yaml
 
 import qa_eval
+from qa_eval.blueprint.gateway import CustomCodeParams, read_config
 from qa_eval.cli.main import app
 from qa_eval.stack import RunningStack
 
@@ -213,8 +214,14 @@ def test_the_python_of_a_page_runs(
 def messages() -> list[str]:
     """Every text of the package's code, with `…` where something is filled in."""
     texts = []
-    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "infra").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
+    sources = [path.read_text() for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "infra").rglob("*.py")]]
+    sources += [
+        guardrail.litellm_params.custom_code
+        for guardrail in read_config().guardrails
+        if isinstance(guardrail.litellm_params, CustomCodeParams)
+    ]
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.JoinedStr):
                 parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
                 texts.append("".join(map(str, parts)))

@@ -20,7 +20,7 @@ from qa_eval.errors import GatewayError
 from qa_eval.gateway.live import LiveGateway, cost_of_calls_usd
 
 CONFIG = read_config()
-INPUT = CONFIG.guardrails[1].guardrail_name
+INPUT = CONFIG.guardrails[2].guardrail_name
 
 
 def prove(gateway: RealGateway, config: LiteLLMConfig = CONFIG) -> list[str]:
@@ -37,7 +37,7 @@ def call_models(gateway: RealGateway) -> list[str]:
 def misspelled(bedrock_of_all: FakeBedrock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGateway]:
     """A gateway that LiteLLM starts without its guardrail for questions, and with another model."""
     config = blueprint_config()
-    for guardrail in config["guardrails"][1:]:
+    for guardrail in config["guardrails"][2:]:
         guardrail["litellm_params"]["guardrail"] = "bedrocks"
     config["model_list"][-1]["litellm_params"]["model"] = "bedrock/amazon.titan-embed-text-v1"
     gateway = start_gateway(tmp_path_factory.mktemp("misspelled"), config, bedrock_of_all.url)
@@ -85,13 +85,13 @@ def test_a_guardrail_that_is_down_is_a_finding(gateway: RealGateway, bedrock: Fa
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c["guardrails"][1].update(guardrail_name="another"), "another is declared and not loaded"),
-        (lambda c: c["guardrails"][1].update(guardrail_name="another"), f"{INPUT} is loaded and not declared"),
+        (lambda c: c["guardrails"][2].update(guardrail_name="another"), "another is declared and not loaded"),
+        (lambda c: c["guardrails"][2].update(guardrail_name="another"), f"{INPUT} is loaded and not declared"),
         (
-            lambda c: c["guardrails"][1]["litellm_params"].update(mode="during_call"),
+            lambda c: c["guardrails"][2]["litellm_params"].update(mode="during_call"),
             "runs with mode: pre_call, not during_call",
         ),
-        (lambda c: c["guardrails"][2]["litellm_params"].update(timeout=9), "runs with timeout: 5.0, not 9.0"),
+        (lambda c: c["guardrails"][3]["litellm_params"].update(timeout=9), "runs with timeout: 5.0, not 9.0"),
     ],
 )
 def test_what_is_declared_otherwise_is_found(change: Callable[[dict[str, Any]], object], words: str, gateway):

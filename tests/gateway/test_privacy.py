@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,38 @@ def plant(case: str, gateway: RealGateway, bedrock: FakeBedrock) -> None:
         case "embedded":
             assert gateway.embed(question).status_code == 200
             return
-        case "messages":
-            _message(gateway, question)
+        case _ if case in ROUTES:
+            path, body = ROUTES[case]
+            reply = by_route(gateway, path, body(question))
+            assert reply.status_code == (200 if case in ("messages", "azure") else 500)
+            assert reply.is_success or f"{path} is not offered here: ask /v1/chat/completions" in reply.text
             return
     gateway.ask(question, **more)
 
+
+def turns(question: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}]
+
+
+def contents(question: str, key: str = "parts") -> list[dict[str, Any]]:
+    return [{"role": "user", key: [{"text": question}]}]
+
+
+ROUTES: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
+    "messages": ("/v1/messages", lambda question: {"messages": turns(question), "max_tokens": 16}),
+    "azure": ("/openai/deployments/nova-micro/chat/completions", lambda question: {"messages": turns(question)}),
+    "completed": ("/v1/completions", lambda question: {"prompt": question}),
+    "completed_streamed": ("/completions", lambda question: {"prompt": [question], "stream": True}),
+    "completed_engine": ("/engines/nova-micro/completions", lambda question: {"prompt": question}),
+    "responded": ("/v1/responses", lambda question: {"input": question}),
+    "responded_streamed": ("/openai/v1/responses", lambda question: {"input": turns(question), "stream": True}),
+    "cursor": ("/cursor/chat/completions", lambda question: {"input": question}),
+    "gemini": ("/v1beta/models/nova-micro:generateContent", lambda question: {"contents": contents(question)}),
+    "bedrock": ("/bedrock/model/nova-micro/converse", lambda question: {"messages": contents(question, "content")}),
+    "image": ("/v1/images/generations", lambda question: {"prompt": question}),
+    "rerank": ("/v1/rerank", lambda question: {"query": question, "documents": [question]}),
+}
+"""Other ways to ask a model: an address, and a question as it takes it. What is not guarded whole is refused."""
 
 CASES = [
     "answered",
@@ -68,15 +95,13 @@ CASES = [
     "streamed",
     "streamed_without_log",
     "embedded",
-    "messages",
+    *ROUTES,
 ]
 
 
-def _message(gateway: RealGateway, question: str) -> None:
-    """The route of Anthropic's clients."""
-    body = {"model": "nova-micro", "max_tokens": 16, "messages": [{"role": "user", "content": question}]}
+def by_route(gateway: RealGateway, path: str, body: dict[str, Any]) -> httpx.Response:
     headers = {"Authorization": f"Bearer {KEY}"}
-    assert httpx.post(f"{gateway.url}/v1/messages", json=body, headers=headers, timeout=30).status_code == 200
+    return httpx.post(f"{gateway.url}{path}", json={"model": "nova-micro", **body}, headers=headers, timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +147,9 @@ def test_the_search_finds_what_is_there(kept: list[tuple[str, str]]):
     where = {where for where, text in kept if "Marker answered: who is [EMAIL_REDACTED] at [PHONE_REDACTED]?" in text}
     assert "spans.attributes" in where
     assert {where for where, text in kept if "Write to {EMAIL} or call {PHONE}." in text} >= {"spans.attributes"}
+
+
+def test_the_gateways_log_holds_no_questions(kept: list[tuple[str, str]]):
+    logs = [text for where, text in kept if where.endswith("litellm.log")]
+    assert any("POST /v1/chat/completions" in text for text in logs)
+    assert not any("Marker" in text for text in logs)

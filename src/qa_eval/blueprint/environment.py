@@ -31,6 +31,9 @@ CONSTANTS: Final[Mapping[str, str]] = {
     # tokens twice.
     "LITELLM_OTEL_V2": "true",
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
+    # Without another exporter beside Phoenix's, the tracer also prints every span, texts included, into the log. This
+    # one exports nothing: it waits for headers that nobody gives it.
+    "EXPORTERS": '[{"kind": "otlp_http", "requires_headers": true}]',
     # Prices, headers and texts come from the installed version: no fetch at the start, and the same route tomorrow.
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",

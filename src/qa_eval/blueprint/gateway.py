@@ -5,6 +5,7 @@ Unknown keys are errors, because LiteLLM ignores what it does not know: a misspe
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from importlib import resources
@@ -161,6 +162,23 @@ class ContentFilterParams(_Strict):
     patterns: tuple[FilterPattern, ...] = Field(min_length=1)
 
 
+def _python(code: str) -> str:
+    try:
+        ast.parse(code)
+    except SyntaxError as error:
+        raise ValueError(f"is no Python ({error.msg} in line {error.lineno})") from None
+    return code
+
+
+class CustomCodeParams(_Strict):
+    """A few lines of Python that LiteLLM runs in a sandbox of its own, with its own helpers and no imports."""
+
+    guardrail: Literal["custom_code"]
+    mode: Literal["pre_call"]
+    default_on: Literal[True]
+    custom_code: Annotated[str, AfterValidator(_python)]
+
+
 class BedrockGuardrailParams(_Strict):
     """One use of the Bedrock guardrail; LiteLLM starts without it where `guardrail` is misspelled."""
 
@@ -181,7 +199,9 @@ class Guardrail(_Strict):
     """A named guardrail."""
 
     guardrail_name: str
-    litellm_params: Annotated[BedrockGuardrailParams | ContentFilterParams, Field(discriminator="guardrail")]
+    litellm_params: Annotated[
+        BedrockGuardrailParams | ContentFilterParams | CustomCodeParams, Field(discriminator="guardrail")
+    ]
 
 
 class LiteLLMSettings(_Strict):

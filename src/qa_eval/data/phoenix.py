@@ -11,18 +11,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.request import getproxies
 
-import aiohttp
 import httpx
 from phoenix.client import AsyncClient
 
 from qa_eval.data.examples import Dataset, Example
 from qa_eval.errors import PhoenixAway, PhoenixError
+from qa_eval.http.client import JSON, connect
 
 BATCH = 500
 PAUSES_S: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)
 """Seconds between the tries of one post."""
+_PROTOBUF = {"Content-Type": "application/x-protobuf"}
+_READ_S = 300.0
+"""A large experiment is tens of megabytes, and Phoenix gathers it before it answers."""
 
 
 class Conflict(PhoenixError):
@@ -52,19 +54,14 @@ class Phoenix:
         self.client = AsyncClient(http_client=self._http)
 
     async def __aenter__(self) -> Phoenix:
-        # Thousands of small posts: over aiohttp each costs a fifth of what it does over httpx.
-        self._posts = aiohttp.ClientSession(
-            headers=self.headers | {"accept-encoding": "identity"},
-            timeout=aiohttp.ClientTimeout(total=60.0),
-            trust_env=bool(getproxies()),
-        )
+        self._requests = connect(self.url, self.headers, timeout_s=60.0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._posts.close()
+        await self._requests.close()
         await self._http.aclose()
 
-    async def post(self, path: str, body: Mapping[str, Any] | bytes) -> Any:
+    async def post(self, path: str, body: Mapping[str, Any] | bytes) -> bytes:
         """Send until Phoenix takes it; a lost connection, 429 and 5xx are tried again after `PAUSES_S`.
 
         Args:
@@ -72,21 +69,22 @@ class Phoenix:
             body: JSON, or bytes in protocol buffers.
 
         Returns:
-            The `data` of Phoenix's JSON answer, if it has one.
+            Phoenix's answer.
 
         Raises:
             Conflict: Phoenix has it already.
             PhoenixAway: Phoenix has not taken it after the last pause.
             PhoenixError: Phoenix refuses it.
         """
+        content, kind = (body, _PROTOBUF) if isinstance(body, bytes) else (json.dumps(body).encode(), JSON)
         for pause in (*PAUSES_S, None):
             try:
-                status, answer = await self._send(path, body)
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                status, _, answer = await self._requests.request("POST", path, content, kind)
+            except OSError as error:
                 problem = type(error).__name__
             else:
-                if status < 400:
-                    return _data(answer)
+                if status < 300:
+                    return answer
                 if status == 409:
                     raise Conflict(answer.decode("utf-8", "replace"))
                 if status != 429 and status < 500:
@@ -102,30 +100,21 @@ class Phoenix:
         raise AssertionError("the last pause raises")
 
     async def get(self, path: str) -> Any:
-        """What Phoenix answers, as JSON.
+        """What Phoenix answers, as JSON; None where it knows nothing.
 
         Raises:
-            httpx.HTTPError: Phoenix does not answer, or with an error.
+            PhoenixAway: Phoenix does not answer, or with an error.
         """
-        return (await self._http.get(path)).raise_for_status().json()
-
-    async def has(self, path: str) -> bool:
-        """Whether Phoenix knows something.
-
-        Raises:
-            httpx.HTTPError: Phoenix does not answer, or with another error.
-        """
-        response = await self._http.get(path)
-        return response.status_code != 404 and bool(response.raise_for_status())
-
-    async def _send(self, path: str, body: Mapping[str, Any] | bytes) -> tuple[int, bytes]:
-        content: dict[str, Any] = (
-            {"data": body, "headers": {"content-type": "application/x-protobuf"}}
-            if isinstance(body, bytes)
-            else {"json": body}
-        )
-        async with self._posts.post(f"{self.url}/{path}", **content) as response:
-            return response.status, await response.read()
+        try:
+            status, _, answer = await self._requests.request("GET", path, timeout_s=_READ_S)
+            if status == 404:
+                return None
+            if status == 200:
+                return json.loads(answer)
+            problem = f"HTTP {status}"
+        except (OSError, ValueError) as error:
+            problem = type(error).__name__
+        raise PhoenixAway(f"Phoenix does not say what it has ({problem}): see its log.")
 
     async def check(self) -> None:
         """Make sure that Phoenix is there and takes the key.
@@ -210,14 +199,6 @@ def to_phoenix(example: Example) -> dict[str, Any]:
         },
         "splits": [example.difficulty],
     }
-
-
-def _data(answer: bytes) -> Any:
-    """Traces are answered in protocol buffers, all else in JSON."""
-    try:
-        return json.loads(answer)["data"]
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 async def _stored(client: AsyncClient, name: str) -> Any:

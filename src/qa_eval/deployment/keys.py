@@ -20,6 +20,11 @@ from qa_eval.errors import DeploymentError
 _PREFIX: Final = "sk-"
 """The gateway takes no virtual key without it, and Secrets Manager generates none with it."""
 _PATIENCE_S: Final = 60.0
+_ROUTES: Final = (
+    *("/v1/chat/completions", "/chat/completions", "/v1/messages", "/v1/embeddings", "/embeddings"),
+    *("/v1/models", "/models", "/v1/model/info", "/model/info"),
+)
+"""What a key may ask: the gateway's guardrails look at no other way to a model, or only at parts of it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,12 @@ def _value(key: VirtualKey, region: str | None) -> str:
 
 def _register(gateway: httpx.Client, key: VirtualKey, value: str) -> None:
     """Change the key that the gateway has; make it where it has none."""
-    limits = {"models": list(key.models), "max_budget": key.budget_usd, "budget_duration": "30d"}
+    limits = {
+        "models": list(key.models),
+        "allowed_routes": list(_ROUTES),
+        "max_budget": key.budget_usd,
+        "budget_duration": "30d",
+    }
     changed = _post(gateway, "/key/update", {"key": value, **limits})
     if changed.is_success:
         return

@@ -27,14 +27,12 @@ from qa_eval.gateway.tracing import TraceContext, new_trace
 from qa_eval.metrics.own import Metric
 
 BATCH = 64
-_GATHER_S = 0.05
+_GATHER_S = 0.1
 """What arrives within this time is scored, and recorded, together."""
 _TRACE_EVERY_S = 0.2
 """Phoenix keeps a trace in the project of the span that arrives first: ours should come before the gateway's, which
 sends every 5 s."""
-_SPANS = 512
-_UNWRITTEN = 512
-"""So many answers may wait for the disk before no more is asked."""
+_SPANS = 128
 _REOPEN_S = 5.0
 TRIES = 4
 PATIENCE_S = 60.0
@@ -106,34 +104,31 @@ class Engine:
         self._answers.end()
 
     async def _ask_all(self, answered: set[tuple[str, str, int]]) -> None:
-        unwritten = asyncio.Semaphore(_UNWRITTEN)
         async with asyncio.TaskGroup() as questions:
             for task in self.plan.tasks():
                 if task.key in answered:
                     continue
-                await unwritten.acquire()
                 await self._pace.acquire()
                 if self.stopped or not self._limits.may_send():
                     self._pace.release()
                     return
                 question = questions.create_task(self._one(task))
-                question.add_done_callback(lambda _: unwritten.release())
+                question.add_done_callback(lambda _: self._pace.release())
                 if self._limits.must_wait:
                     await question
 
     async def _one(self, task: Task) -> None:
+        """Ask one question and keep its answer; until that is done it is under way, and a kill may lose it."""
         try:
             reply = await self._ask(task)
         except _Unreachable as away:
             self.stopped = self.stopped or str(away)
             return
-        finally:
-            self._pace.release()
         if self.plan.dataset.version == "2.0" and declines(reply.text):
             reply = replace(reply, outcome=Outcome.NO_ANSWER, text="")
+        self._limits.count(reply)
         await self.journal.append(task.model, task.example.id, task.repetition, reply)
         self._answers.tell()
-        self._limits.count(reply)
         entry = Entry(task.model, task.example, reply)
         self.observer.answered(task.model, reply, *score_squad(entry, self.plan.dataset.version))
 
@@ -204,12 +199,15 @@ class Engine:
         """The questions' spans; how far they are sent is noted, so that a later process sends the rest."""
         facts = await self.journal.run(lambda ledger: ledger.facts())
 
+        def untraced(ledger: Ledger, after: int, limit: int) -> list[Entry]:
+            ledger.note("traced", after)
+            return ledger.answers(after, limit)
+
         async def send(entries: list[Entry]) -> None:
             await recorder.trace(entries)
-            await self.journal.run(lambda ledger: ledger.note("traced", entries[-1].seq))
             await asyncio.sleep(_TRACE_EVERY_S)
 
-        await self._follow(Ledger.answers, send, self._answers, start=facts.get("traced", 0), batch=_SPANS)
+        await self._follow(untraced, send, self._answers, start=facts.get("traced", 0), batch=_SPANS)
 
     async def _verify(self, recorder: Recorder) -> None:
         """Ask Phoenix whether it has all, and record again what it lacks."""

@@ -27,6 +27,8 @@ from qa_eval.metrics.own import OwnScore
 
 _T = TypeVar("_T")
 FORMAT = 3
+_GATHER_S = 0.01
+"""A commit costs more than the answers in it: those that arrive within this time share one."""
 
 _ANSWER = """
     seq INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, example_id TEXT NOT NULL, repetition INTEGER NOT NULL,
@@ -317,6 +319,7 @@ class Journal:
     async def _write_waiting(self) -> None:
         """Commit what waits until nothing does; what arrives meanwhile goes into the next commit."""
         while self._waiting:
+            await asyncio.sleep(_GATHER_S)
             batch, self._waiting = self._waiting, []
             problem: QaEvalError | None = None
             try:

@@ -8,6 +8,7 @@ recorded stays in the journal, for `resume`.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -223,7 +224,7 @@ class Recorder:
         assert self.recording is not None, "opened before"
         projects = {model: experiment.project for model, experiment in self.recording.experiments.items()}
         content = self._plan.settings.trace_content
-        await self._phoenix.post("v1/traces", await asyncio.to_thread(encode, entries, projects, content=content))
+        await self._phoenix.post("v1/traces", encode(entries, projects, content=content))
 
     async def missing(self, entries: Sequence[Entry]) -> list[Entry]:
         """Which of these answers Phoenix lacks, or lacks an evaluation of: asked of Phoenix, not of the journal.
@@ -243,7 +244,7 @@ class Recorder:
         recording = Recording.from_json(noted)
         experiments = {}
         for model, experiment in recording.experiments.items():
-            if not await self._phoenix.has(f"v1/experiments/{experiment.id}"):
+            if await self._phoenix.get(f"v1/experiments/{experiment.id}") is None:
                 await self._journal.run(lambda ledger: ledger.forget_recorded(ledger.answers()))
                 return None
             url = _page(self._phoenix.url, recording.dataset_id, experiment.id)
@@ -277,20 +278,21 @@ class Recorder:
             "error": failure,
         }
         try:
-            return str((await self._phoenix.post(f"v1/experiments/{experiment.id}/runs", run))["id"])
+            answer = await self._phoenix.post(f"v1/experiments/{experiment.id}/runs", run)
         except Conflict as conflict:
             # Phoenix has it, though its answer to an earlier post was lost on the way; it names the run.
             found = _EXISTING.search(str(conflict))
             if found is None:
                 raise PhoenixError(f"Phoenix has a run already and does not name it: {conflict}.") from None
             return found[1]
+        try:
+            return str(json.loads(answer)["data"]["id"])
+        except (ValueError, KeyError, TypeError):
+            raise PhoenixError("What stands in front of Phoenix answers in its place: check --phoenix.") from None
 
     async def _held(self, experiment_id: str) -> dict[tuple[str, int], set[str]]:
         """The names of the evaluations that Phoenix has, by example and repetition."""
-        try:
-            runs = await self._phoenix.get(f"v1/experiments/{experiment_id}/json")
-        except httpx.HTTPError as error:
-            raise PhoenixAway(f"Phoenix does not say what it has ({error}): see its log.") from None
+        runs = await self._phoenix.get(f"v1/experiments/{experiment_id}/json") or []
         return {
             (run["example_id"], run["repetition_number"]): {each["name"] for each in run["annotations"]} for run in runs
         }

@@ -66,7 +66,7 @@ async def execute(
         QaEvalError: A server refuses us, or the journal cannot be written.
     """
     async with AsyncExitStack() as resources:
-        client = await resources.enter_async_context(_client(settings, servers))
+        client = await _client(resources, settings, servers)
         if not settings.asks_task:
             await client.check(settings.models)
         similarity = await asyncio.to_thread(load_similarity, settings.similarity, client.url, servers.gateway_key)
@@ -118,7 +118,7 @@ async def go_on(
         if retry_failed:
             failures = await journal.run(lambda ledger: ledger.set_failures_aside())
             report(f"{failures} failed questions are asked again")
-        client = await resources.enter_async_context(_client(plan.settings, servers))
+        client = await _client(resources, plan.settings, servers)
         answered = await journal.run(lambda ledger: ledger.count("answers"))
         if answered < len(plan) and not plan.settings.asks_task:
             await client.check(plan.settings.models)
@@ -130,8 +130,10 @@ async def go_on(
         return await _finish(engine)
 
 
-def _client(settings: Settings, servers: Servers) -> GatewayClient:
-    return GatewayClient(servers.gateway_url, servers.gateway_key, timeout_s=settings.timeout_s)
+async def _client(resources: AsyncExitStack, settings: Settings, servers: Servers) -> GatewayClient:
+    """The gateway's client, with connections unless an own task is asked in its place."""
+    client = GatewayClient(servers.gateway_url, servers.gateway_key, timeout_s=settings.timeout_s)
+    return client if settings.asks_task else await resources.enter_async_context(client)
 
 
 async def _recorder(

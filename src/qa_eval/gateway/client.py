@@ -13,13 +13,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.request import getproxies
-
-import aiohttp
 
 from qa_eval.errors import GatewayError
 from qa_eval.gateway.failures import explain
 from qa_eval.gateway.reply import Attempt, Outcome, Reply
+from qa_eval.http.client import JSON, Answer, Unreachable, connect
 
 # LiteLLM's words for: no model answers in another's name, and no answer comes from a cache.
 _NO_FALLBACKS: dict[str, Any] = {"disable_fallbacks": True}
@@ -43,16 +41,12 @@ class GatewayClient:
         self._plain = False
 
     async def __aenter__(self) -> GatewayClient:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            trust_env=bool(getproxies()),
-        )
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        self._requests = connect(self.url, headers, timeout_s=self._timeout_s)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        await self._requests.close()
 
     async def models(self) -> tuple[str, ...]:
         """The model groups that the gateway offers to this key.
@@ -61,8 +55,8 @@ class GatewayClient:
             GatewayError: The gateway is not there, refuses the key, or does not answer as one.
         """
         try:
-            status, body = await self._get("/v1/models")
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+            status, _, body = await self._get("v1/models")
+        except OSError:
             raise GatewayError(
                 f"No gateway answers at {self.url}: start it (`qa-eval stack up` starts one here) or check --gateway."
             ) from None
@@ -101,14 +95,14 @@ class GatewayClient:
         traceparent: str | None = None,
     ) -> Attempt:
         """Ask once; see `Asker`."""
-        request = {
+        request: dict[str, Any] = {
             "model": model,
             "messages": [{"role": "user", "content": prompt}],
             "temperature": temperature,
             "max_tokens": max_tokens,
             **self._extensions(model),
         }
-        headers = {"traceparent": traceparent} if traceparent else None
+        described = JSON | {"traceparent": traceparent} if traceparent else JSON
         started_at, start = datetime.now(UTC), time.perf_counter()
 
         def failed(outcome: Outcome, message: str, **hints: Any) -> Attempt:
@@ -116,22 +110,21 @@ class GatewayClient:
             return Attempt(reply, **hints)
 
         try:
-            url = f"{self.url}/v1/chat/completions"
-            async with self._session.post(url, json=request, headers=headers) as response:
-                body = await response.read()
+            content = json.dumps(request).encode()
+            status, headers, body = await self._requests.request("POST", "v1/chat/completions", content, described)
         except TimeoutError:
             return failed(Outcome.TIMEOUT, f"no answer within {self._timeout_s:g} s")
-        except aiohttp.ClientConnectorError:
+        except Unreachable:
             return failed(Outcome.GATEWAY_ERROR, f"no connection to {self.url}", retry=True, unreachable=True)
-        except (aiohttp.ClientError, ConnectionError) as error:
+        except OSError as error:
             return failed(Outcome.GATEWAY_ERROR, f"the connection was cut ({type(error).__name__})", retry=True)
-        if response.status >= 400:
-            failure = explain(response.status, response.headers, body)
-            if response.status == 400 and "cache" in request and _refuses_extensions(failure.message):
+        if status >= 400:
+            failure = explain(status, headers, body)
+            if status == 400 and "cache" in request and _refuses_extensions(failure.message):
                 self._plain = True
                 return failed(failure.outcome, failure.message, retry=True, retry_after_s=0.0)
             return failed(failure.outcome, failure.message, retry=failure.retry, retry_after_s=failure.retry_after_s)
-        return Attempt(_read(body, response.headers, started_at, time.perf_counter() - start))
+        return Attempt(_read(body, headers, started_at, time.perf_counter() - start))
 
     def _extensions(self, model: str) -> dict[str, Any]:
         """What only LiteLLM knows; a gateway that refuses it is asked in plain OpenAI from then on."""
@@ -139,16 +132,15 @@ class GatewayClient:
             return {}
         return _NO_CACHE if model in self._groups else _NO_CACHE | _NO_FALLBACKS
 
-    async def _get(self, path: str) -> tuple[int, bytes]:
-        async with self._session.get(f"{self.url}{path}", timeout=aiohttp.ClientTimeout(total=15.0)) as response:
-            return response.status, await response.read()
+    async def _get(self, path: str) -> Answer:
+        return await self._requests.request("GET", path, timeout_s=15.0)
 
     async def _routing_groups(self) -> frozenset[str]:
         """The groups of several deployments, where the gateway is LiteLLM: who answers there is its own choice."""
         try:
-            _, body = await self._get("/model/info")
+            _, _, body = await self._get("model/info")
             deployments = Counter(str(entry["model_name"]) for entry in json.loads(body)["data"])
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             return frozenset()
         return frozenset(group for group, count in deployments.items() if count > 1)
 

@@ -26,12 +26,12 @@ def explain(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 
     Args:
         status: HTTP status, 400 or above.
-        headers: The response's headers.
+        headers: The response's headers, by names in small letters.
         body: The response's body: JSON from a gateway, anything from what stands before it.
     """
     error = _error(body)
     message = _first_line(str(error.get("message", ""))) if error else f"HTTP {status}: {_first_line(_text(body))}"
-    retry_after_s = _seconds(headers.get("Retry-After"))
+    retry_after_s = _seconds(headers.get("retry-after"))
     if status == 429:
         return Failure(Outcome.RATE_LIMITED, message, retry=True, retry_after_s=retry_after_s)
     if status in (408, 504) or (error and error.get("type") in ("timeout", "Timeout")):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpx
 
-from qa_eval.blueprint.gateway import LiteLLMConfig
+from qa_eval.blueprint.gateway import CustomCodeParams, LiteLLMConfig
 from qa_eval.blueprint.guardrail import BLOCKED_CANARY, MASKED_CANARY, MASKED_VALUES
 from qa_eval.blueprint.lint import Finding, PriceMap
 from qa_eval.errors import GatewayError
@@ -93,6 +93,8 @@ class LiveGateway:
 
     def _masks(self, config: LiteLLMConfig) -> Iterator[Finding]:
         for each in config.guardrails:
+            if isinstance(each.litellm_params, CustomCodeParams):
+                continue  # looks at routes, not at texts
             name = each.guardrail_name
             reply = self._post("/guardrails/apply_guardrail", {"guardrail_name": name, "text": MASKED_CANARY})
             if reply.is_error:
