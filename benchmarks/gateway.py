@@ -1,12 +1,11 @@
 """What the gateway's parts cost: requests a second and latency through real LiteLLM, side by side in one run.
 
-    python benchmarks/gateway.py [--requests 300] [--rounds 3] [--concurrency 8] [--valkey HOST:PORT] [--also NAME=URL]
+    python benchmarks/gateway.py [--requests 300] [--rounds 3] [--concurrency 8] [--also NAME=URL]
 
 Bedrock and, for the traces, Phoenix are played by a process that answers at once, so that all the time is LiteLLM's.
 Every gateway is started from the deployed configuration, with and without its parts; the rounds go through all of
-them in turn, so that whatever else the machine does meets them alike. `--valkey` adds the deployed configuration with
-shared state, `--also` any gateway that runs elsewhere (an edge in front of one, say; its key: QA_EVAL_GATEWAY_KEY),
-whose model then answers in its own time.
+them in turn, so that whatever else the machine does meets them alike. Valkey and the edge (nginx) are the stack's own.
+`--also` adds any gateway that runs elsewhere (its key: QA_EVAL_GATEWAY_KEY), whose model then answers in its own time.
 """
 
 from __future__ import annotations
@@ -32,6 +31,10 @@ import aiohttp
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from fake_bedrock import FakeBedrock
 from real_gateway import KEY, RealGateway, blueprint_config, start_gateway
+
+from qa_eval.blueprint.secrets import VALKEY_PASSWORD
+from qa_eval.stack import environments, ports, processes, servers, state
+from qa_eval.stack.processes import Server
 
 PROMPT = (
     "Answer the question with the shortest span of the context that answers it.\n\nContext: Normandy is a region in "
@@ -62,7 +65,7 @@ def main() -> int:
     options = _options()
     with ExitStack() as stack:
         url = stack.enter_context(_instant_server())
-        columns = [*_started(stack, url, options.valkey), *_elsewhere(options.also)]
+        columns = [*_started(stack, url), *_elsewhere(options.also)]
         asyncio.run(_measure(columns, options))
     print(f"{options.rounds} rounds of {options.requests} requests each, {options.concurrency} at once\n")
     print(f"{'gateway':<42}{'req/s':>8}{'p50 ms':>10}{'p95 ms':>10}{'p50 - plain':>12}")
@@ -76,12 +79,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=300, help="a round, for each gateway")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, default=8)
-    parser.add_argument("--valkey", metavar="HOST:PORT", help="add a gateway that shares its state there")
     parser.add_argument("--also", metavar="NAME=URL", action="append", default=[], help="add a running gateway")
     return parser.parse_args()
 
 
-def _configurations(valkey: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _configurations() -> Iterator[tuple[str, dict[str, Any]]]:
     """The deployed configuration with less and less left out."""
     plain = blueprint_config()
     del plain["guardrails"], plain["litellm_settings"]["callbacks"]
@@ -97,26 +99,45 @@ def _configurations(valkey: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     del guarded["litellm_settings"]["callbacks"]
     yield "with filter and guardrail", guarded
     yield "as deployed: filter, guardrail, tracing", blueprint_config()
-    if valkey:
-        host, _, port = valkey.partition(":")
-        shared = blueprint_config()
-        shared["router_settings"] |= {"redis_host": host, "redis_port": int(port)}
-        yield "as deployed, state shared in Valkey", shared
 
 
-def _started(stack: ExitStack, url: str, valkey: str | None) -> list[Column]:
+def _started(stack: ExitStack, url: str) -> list[Column]:
     """The gateways of this run, started side by side."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    jobs = list(_configurations(valkey))
+    os.environ["QA_EVAL_DATA_DIR"] = str(folder)
+    valkey = stack.enter_context(_stack_server("valkey"))
+    password = state.read_secret(VALKEY_PASSWORD)
+    jobs: list[tuple[str, dict[str, Any], dict[str, str]]] = [(*each, {}) for each in _configurations()]
+    where = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(valkey.port), "REDIS_PASSWORD": password}
+    jobs.append(("as deployed, state shared in Valkey", blueprint_config(), where))
 
     def start(place: int) -> RealGateway:
-        return start_gateway(folder / str(place), jobs[place][1], url, url)
+        _, config, settings = jobs[place]
+        return start_gateway(folder / str(place), config, url, url, **settings)
 
     with ThreadPoolExecutor(2) as pool:
         gateways = list(pool.map(start, range(len(jobs))))
     for gateway in gateways:
         stack.callback(gateway.stop)
-    return [Column(name, gateway.url, KEY) for (name, _), gateway in zip(jobs, gateways, strict=True)]
+    columns = [Column(name, gateway.url, KEY) for (name, *_), gateway in zip(jobs, gateways, strict=True)]
+    edge = stack.enter_context(_stack_server("edge", litellm=int(gateways[-1].url.rpartition(":")[2])))
+    return [*columns, Column("the same through the edge (nginx)", servers.url(edge.port), KEY)]
+
+
+@contextmanager
+def _stack_server(name: str, **neighbours: int) -> Iterator[Server]:
+    """One of the local stack's servers, as the stack describes it."""
+    environments.ensure(servers.environment(name), print)
+    with state.changing(print):
+        chosen = {**dict.fromkeys(ports.USUAL, 1), **neighbours, name: ports._free_port([])}
+        described = servers.describe(servers.Plan(chosen, state.Options(valkey=True)))
+        server = next(each for each in described if each.name == name)
+    record = processes.start(server)
+    try:
+        processes.wait_until_healthy([(server, record)], print)
+        yield server
+    finally:
+        processes.stop({server.mark: record})
 
 
 def _elsewhere(named: list[str]) -> list[Column]:

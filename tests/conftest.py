@@ -28,7 +28,7 @@ def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(stack_folder: Path) -> Iterator[local_stack.RunningStack]:
     """The real stack: Phoenix, LiteLLM, local Bedrock and model, up until the last test has ended.
 
-    With QA_EVAL_TEST_POSTGRES=1, Phoenix keeps its records in PostgreSQL: every test passes on both.
+    With QA_EVAL_TEST_POSTGRES=1, Phoenix keeps its records in PostgreSQL: `make test` runs what records on both.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QA_EVAL_DATA_DIR", str(stack_folder))

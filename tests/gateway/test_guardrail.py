@@ -32,7 +32,7 @@ def test_a_question_that_is_blocked_never_reaches_a_model(gateway: RealGateway, 
     fields = reply.json()["error"]["provider_specific_fields"]
     assert reply.status_code == 400
     assert fields["bedrock_guardrail_response"] == POLICY.blocked_input_messaging
-    assert (fields["guardrail_mode"], fields["guardrail_name"]) == ("pre_call", NAMES[1])
+    assert (fields["guardrail_mode"], fields["guardrail_name"]) == ("pre_call", NAMES[2])
     assert bedrock.asked == []
 
 
@@ -44,7 +44,7 @@ def test_an_answer_that_is_blocked_never_reaches_the_caller(gateway: RealGateway
     fields = reply.json()["error"]["provider_specific_fields"]
     assert reply.status_code == 400
     assert fields["bedrock_guardrail_response"] == POLICY.blocked_outputs_messaging
-    assert (fields["guardrail_mode"], fields["guardrail_name"]) == ("post_call", NAMES[2])
+    assert (fields["guardrail_mode"], fields["guardrail_name"]) == ("post_call", NAMES[3])
     assert HATE not in reply.text
     assert len(bedrock.asked) == 1, "a block is not retried"
 
