@@ -8,11 +8,13 @@ the connection's.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Mapping
 
 import httptools
 import httpx
+from aiohappyeyeballs import start_connection
 
 from qa_eval.http.client import Answer, Unreachable
 
@@ -64,11 +66,17 @@ class ConnectionPool:
                 return connection
         try:
             async with asyncio.timeout(limit_s):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    _Connection, self._host, self._port, ssl=self._tls, happy_eyeballs_delay=0.25
-                )
+                return await self._connected()
         except OSError as error:
             raise Unreachable(str(error)) from error
+
+    async def _connected(self) -> _Connection:
+        """A new connection, to whichever of the host's addresses answers first; on any event loop, uvloop too."""
+        loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        answering = await start_connection(addresses, happy_eyeballs_delay=0.25)
+        name = self._host if self._tls else None
+        _, connection = await loop.create_connection(_Connection, sock=answering, ssl=self._tls, server_hostname=name)
         return connection
 
 
