@@ -2,7 +2,7 @@
 
 Any OpenAI-compatible gateway will do: only `/v1/models` and `/v1/chat/completions` are asked of it, and LiteLLM's
 `/model/info` where there is one. The gateway retries the provider; the engine, which paces the calls, decides on
-tries of this side. A call costs about 0.3 ms of processor time, so that one process keeps hundreds under way.
+tries of this side. A question costs about 0.15 ms of processor time, so that one process keeps hundreds under way.
 """
 
 from __future__ import annotations
