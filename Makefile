@@ -21,8 +21,8 @@ demo: $(VENV)/ready ## bring up the local stack, ask the 100 sample questions, p
 
 test: lint types browser ## run every check and every test, on the real servers
 	$(BIN)/python -m pytest
-	QA_EVAL_TEST_POSTGRES=1 $(BIN)/python -m pytest tests/data/test_phoenix.py tests/experiment/test_engine.py \
-		tests/experiment/test_faults.py tests/experiment/test_own.py
+	QA_EVAL_TEST_POSTGRES=1 $(BIN)/python -m pytest tests/phoenix/test_datasets.py tests/experiment/test_engine.py \
+		tests/experiment/test_faults.py tests/experiment/test_custom.py
 
 lint: $(VENV)/ready ## check style and formatting
 	$(BIN)/ruff check .

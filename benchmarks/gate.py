@@ -30,11 +30,11 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
+from qa_eval.analysis.comparison import ALPHA, PLANNED_POWER
+from qa_eval.analysis.gate import Rule, State, state_of
+from qa_eval.analysis.observations import Observations, of_predictions
 from qa_eval.data import load_dataset
-from qa_eval.experiment.compare import ALPHA, PLANNED_POWER
-from qa_eval.experiment.gate import Rule, State, state_of
-from qa_eval.experiment.observations import Observations, of_predictions
-from qa_eval.metrics.statistics import holm, minimum_detectable_difference, paired_difference
+from qa_eval.statistics import holm, minimum_detectable_difference, paired_difference
 
 SIZES = (100, 300, 1000)
 ARTICLES = 48

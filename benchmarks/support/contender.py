@@ -61,11 +61,11 @@ def questions(count: int) -> list[dict[str, Any]]:
 
 
 async def qa_eval_run(gateway: str, phoenix: str | None, count: int, concurrency: int, lag: LoopLag) -> dict[str, Any]:
-    import qa_eval.experiment.run as room
+    import qa_eval.experiment.execute as room
     from qa_eval.data import Dataset, Example
+    from qa_eval.experiment.execute import Servers, execute
     from qa_eval.experiment.observer import Silent
     from qa_eval.experiment.plan import Settings
-    from qa_eval.experiment.run import Servers, execute
     from qa_eval.experiment.scoring import SimilarityScorer
 
     # Three evaluators as for the others: Exact Match, F1, and one that costs nothing.

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 from qa_eval._version import __version__
 
 if TYPE_CHECKING:
-    from qa_eval.api import (
+    from qa_eval.analysis.comparison import Comparison, compare
+    from qa_eval.analysis.gate import GateFailed, GateResult, gate
+    from qa_eval.data import Dataset, Example, load_dataset
+    from qa_eval.errors import QaEvalError
+    from qa_eval.experiment.estimate import CostEstimate
+    from qa_eval.experiment.results import ExperimentResult, RunResult
+    from qa_eval.experiment.runs import RunSummary
+    from qa_eval.metrics.custom import Score
+    from qa_eval.reporting.page import report
+    from qa_eval.run import (
         async_load_dataset,
         async_resume,
         async_run_experiment,
@@ -28,42 +37,33 @@ if TYPE_CHECKING:
         resume,
         run_experiment,
     )
-    from qa_eval.data import Dataset, Example, load_dataset
-    from qa_eval.errors import QaEvalError
-    from qa_eval.experiment.compare import Comparison, compare
-    from qa_eval.experiment.estimate import CostEstimate
-    from qa_eval.experiment.gate import GateFailed, GateResult, gate
-    from qa_eval.experiment.results import ExperimentResult, RunResult
-    from qa_eval.experiment.runs import RunSummary
-    from qa_eval.gateway.reply import Outcome
-    from qa_eval.metrics.own import Score
-    from qa_eval.reporting.page import report
+    from qa_eval.targets.outcome import Outcome
 
 _HOMES = {
-    "Comparison": "qa_eval.experiment.compare",
+    "Comparison": "qa_eval.analysis.comparison",
     "CostEstimate": "qa_eval.experiment.estimate",
     "Dataset": "qa_eval.data.examples",
     "Example": "qa_eval.data.examples",
     "ExperimentResult": "qa_eval.experiment.results",
-    "GateFailed": "qa_eval.experiment.gate",
-    "GateResult": "qa_eval.experiment.gate",
-    "Outcome": "qa_eval.gateway.reply",
+    "GateFailed": "qa_eval.analysis.gate",
+    "GateResult": "qa_eval.analysis.gate",
+    "Outcome": "qa_eval.targets.outcome",
     "QaEvalError": "qa_eval.errors",
     "RunResult": "qa_eval.experiment.results",
     "RunSummary": "qa_eval.experiment.runs",
-    "Score": "qa_eval.metrics.own",
-    "async_load_dataset": "qa_eval.api",
-    "async_resume": "qa_eval.api",
-    "async_run_experiment": "qa_eval.api",
-    "compare": "qa_eval.experiment.compare",
-    "estimate_experiment": "qa_eval.api",
-    "gate": "qa_eval.experiment.gate",
-    "list_runs": "qa_eval.api",
+    "Score": "qa_eval.metrics.custom",
+    "async_load_dataset": "qa_eval.run",
+    "async_resume": "qa_eval.run",
+    "async_run_experiment": "qa_eval.run",
+    "compare": "qa_eval.analysis.comparison",
+    "estimate_experiment": "qa_eval.run",
+    "gate": "qa_eval.analysis.gate",
+    "list_runs": "qa_eval.run",
     "load_dataset": "qa_eval.data.load",
-    "open_run": "qa_eval.api",
+    "open_run": "qa_eval.run",
     "report": "qa_eval.reporting.page",
-    "resume": "qa_eval.api",
-    "run_experiment": "qa_eval.api",
+    "resume": "qa_eval.run",
+    "run_experiment": "qa_eval.run",
 }
 
 __all__ = [

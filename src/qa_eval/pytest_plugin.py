@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from qa_eval.experiment.gate import GateResult
+    from qa_eval.analysis.gate import GateResult
 
 _VERDICTS = pytest.StashKey[list[str]]()
 
@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def qa_eval_gate(request: pytest.FixtureRequest) -> Callable[..., GateResult]:
     """`qa_eval.gate`, with its verdict shown whether it passes or fails."""
-    from qa_eval.experiment.gate import GateFailed, gate
+    from qa_eval.analysis.gate import GateFailed, gate
 
     def told(result: GateResult) -> None:
         request.config.stash[_VERDICTS].append(f"{request.node.nodeid}\n{result.text}")

@@ -13,9 +13,9 @@ from aws_edge import Asked, AwsEdge, no_account
 from fake_gateway import KEY, blocked
 from lex import request_violations, violations
 
+from qa_eval.aws.lex import LexBot
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.chatbot.bot import BotReply, read_response
-from qa_eval.chatbot.lex import LexBot
 from qa_eval.chatbot.local import LocalBot
 from qa_eval.errors import ChatbotError
 

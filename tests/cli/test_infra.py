@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from qa_eval import deployed
+from qa_eval.aws import deployed
+from qa_eval.aws.deployed import DeployedStack
 from qa_eval.blueprint import outputs
 from qa_eval.cli.main import app
-from qa_eval.deployed import DeployedStack
 from qa_eval.deployment import cdk, images, keys, smoke
 from qa_eval.errors import DeploymentError, InputError
 

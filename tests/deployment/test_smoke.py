@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from qa_eval.aws.deployed import DeployedStack
 from qa_eval.blueprint.gateway import read_config
 from qa_eval.chatbot.bot import BotReply
-from qa_eval.deployed import DeployedStack
 from qa_eval.deployment import smoke
 from qa_eval.errors import GatewayError
 from qa_eval.stack import RunningStack

@@ -16,11 +16,11 @@ from numbers_dataset import dataset, number, right, run
 
 from qa_eval.data import Dataset, Example
 from qa_eval.data import phoenix as phoenix_server
+from qa_eval.experiment.execute import Servers, execute
 from qa_eval.experiment.observer import Silent
 from qa_eval.experiment.plan import Settings
-from qa_eval.experiment.run import Servers, execute
-from qa_eval.gateway.reply import Outcome
 from qa_eval.stack import RunningStack
+from qa_eval.targets.outcome import Outcome
 
 
 def test_every_answer_is_scored_and_summed_up(serve: Serve, tmp_path: Path) -> None:

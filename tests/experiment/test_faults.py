@@ -29,8 +29,8 @@ from numbers_dataset import PROMPT, dataset, number, right, run
 from qa_eval import stack as local_stack
 from qa_eval.data import Dataset
 from qa_eval.experiment import engine
+from qa_eval.experiment.execute import Servers, execute, go_on
 from qa_eval.experiment.plan import Settings
-from qa_eval.experiment.run import Servers, execute, go_on
 from qa_eval.stack import RunningStack
 
 COMMAND = [sys.executable, "-m", "qa_eval.cli.main"]
@@ -289,7 +289,7 @@ def test_without_phoenix_the_run_goes_on_and_is_recorded_later(
     path = as_file(dataset(40, "later"), tmp_path)
     arguments = ["run-experiment", "--dataset", str(path), "--gateway", gateway.url, "--phoenix", nowhere]
     variables = {**environment(), "QA_EVAL_DATA_DIR": str(tmp_path / "other")}
-    patience = "import qa_eval.data.phoenix as p; p.PAUSES_S = (0.2, 0.2); from qa_eval.cli.main import main; main()"
+    patience = "import qa_eval.phoenix.client as p; p.PAUSES_S = (0.2, 0.2); from qa_eval.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", patience, *arguments], env=variables, capture_output=True, text=True, check=False
     )

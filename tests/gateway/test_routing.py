@@ -11,7 +11,7 @@ from fake_bedrock import BROKEN, GONE_400, GONE_404, HANGS, THROTTLED, UNAVAILAB
 from real_gateway import RealGateway, blueprint_config, start_gateway
 
 from qa_eval.blueprint.gateway import LiteLLMConfig
-from qa_eval.blueprint.lint import longest_wait_s
+from qa_eval.gateway_check.lint import longest_wait_s
 
 COOLDOWN_S = 1.0
 MICRO, LITE = "us.amazon.nova-micro-v1:0", "us.amazon.nova-lite-v1:0"

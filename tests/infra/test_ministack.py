@@ -18,7 +18,7 @@ import boto3
 import ministack
 import pytest
 
-from qa_eval import deployed
+from qa_eval.aws import deployed
 from qa_eval.blueprint import outputs
 from qa_eval.deployment import cdk
 from qa_eval_infra.app import synth

@@ -406,7 +406,7 @@ import re, resource
 from dataclasses import dataclass
 from pathlib import Path
 from qa_eval.metrics.squad import score_predictions
-from qa_eval.metrics.statistics import paired_difference
+from qa_eval.statistics import paired_difference
 
 @dataclass(frozen=True)
 class Example:

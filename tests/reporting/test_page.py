@@ -18,9 +18,9 @@ from made_runs import made_run, published, right
 from playwright.sync_api import Browser
 
 import qa_eval
+from qa_eval.analysis.observations import of_run
 from qa_eval.data import Dataset, Example, load_dataset
 from qa_eval.errors import InputError
-from qa_eval.experiment.observations import of_run
 from qa_eval.reporting.charts import Axis
 from qa_eval.reporting.page import highlight, pareto, render
 
@@ -94,7 +94,7 @@ def test_the_page_says_what_the_comparison_says(sample: Dataset) -> None:
 
 
 def test_what_is_not_known_is_said(sample: Dataset) -> None:
-    from qa_eval.experiment.observations import of_predictions
+    from qa_eval.analysis.observations import of_predictions
 
     told = text_of(render([of_predictions("mine", right(sample, 9), sample)]))
     assert "What the answers cost is not known" in told

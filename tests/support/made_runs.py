@@ -12,11 +12,11 @@ from shared_data import squad_file
 
 from qa_eval.data import Dataset, load_dataset
 from qa_eval.data.examples import Example
-from qa_eval.experiment.journal import Entry, Scores
+from qa_eval.experiment.journal_file import Entry, Scores
 from qa_eval.experiment.plan import Settings
 from qa_eval.experiment.results import ExperimentResult, RunResult
-from qa_eval.gateway.reply import Outcome, Reply
 from qa_eval.metrics import exact_match, f1
+from qa_eval.targets.outcome import Outcome, Reply
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FAILURES = (Outcome.BLOCKED_INPUT, Outcome.TIMEOUT, Outcome.GATEWAY_ERROR, Outcome.EMPTY)

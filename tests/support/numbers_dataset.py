@@ -9,9 +9,9 @@ from typing import Any
 from fake_gateway import KEY, FakeGateway
 
 from qa_eval.data import Dataset, Example
+from qa_eval.experiment.execute import Servers, execute
 from qa_eval.experiment.plan import Settings
 from qa_eval.experiment.results import RunResult
-from qa_eval.experiment.run import Servers, execute
 
 PROMPT = "{context}\n\nQuestion: {question}\n\nAnswer:"
 

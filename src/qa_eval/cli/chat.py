@@ -51,7 +51,7 @@ def _bot(local: bool, stack: str | None, gateway: str | None, model: str | None)
     if stack is not None:
         if model is not None:
             raise InputError("--model does not go with --stack: the deployed bot has its own model.")
-        from qa_eval.chatbot.lex import LexBot
+        from qa_eval.aws.lex import LexBot
 
         return LexBot.of_stack(stack)
     url, key = (gateway, os.environ.get("QA_EVAL_GATEWAY_KEY")) if gateway else _local_gateway()
@@ -67,7 +67,7 @@ def _local_gateway() -> tuple[str, str]:
 
 def _here(url: str, key: str | None, model: str) -> Bot:
     from qa_eval.chatbot.local import LocalBot
-    from qa_eval.gateway.client import GatewayClient
+    from qa_eval.targets.gateway import GatewayClient
 
     async def check() -> str:
         async with GatewayClient(url, key) as client:

@@ -14,8 +14,8 @@ from qa_eval.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from qa_eval.experiment.compare import Comparison
-    from qa_eval.experiment.gate import GateResult
+    from qa_eval.analysis.comparison import Comparison
+    from qa_eval.analysis.gate import GateResult
 
 SOURCES = "Runs (id, its start, `latest`, RUN:MODEL), exports, predictions files, or Phoenix experiments."
 Dataset = Annotated[
@@ -55,9 +55,9 @@ def command(
     em, f1, similarity, answered, failed, p50_latency, p95_latency, cost. A rule fails when its whole 95 % interval
     violates it; the exit code is then 1.
     """
-    from qa_eval.experiment.compare import compare_systems
-    from qa_eval.experiment.gate import OnInconclusive, judge, parse_rules
-    from qa_eval.experiment.sources import observe
+    from qa_eval.analysis.comparison import compare_systems
+    from qa_eval.analysis.gate import OnInconclusive, judge, parse_rules
+    from qa_eval.analysis.sources import observe
 
     if as_json and as_markdown:
         raise InputError("--json and --markdown both print to standard output: give one of them.")
@@ -76,7 +76,7 @@ def command(
 
 def phoenix_of(url: str | None, sources: list[str]) -> str | None:
     """The Phoenix that was named, or the local stack's where one is needed and runs."""
-    from qa_eval.experiment.sources import is_experiment
+    from qa_eval.analysis.sources import is_experiment
 
     if url is not None or not any(is_experiment(source) for source in sources):
         return url
@@ -118,7 +118,7 @@ def _show(comparison: Comparison) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from qa_eval.experiment.compare import HEADER
+    from qa_eval.analysis.comparison import HEADER
 
     console = Console(highlight=False)
     for sentence in comparison.verdicts:
@@ -140,7 +140,7 @@ def _show(comparison: Comparison) -> None:
 
 
 def _show_changed(console: Console, comparison: Comparison) -> None:
-    from qa_eval.experiment.compare import changed_row
+    from qa_eval.analysis.comparison import changed_row
 
     if comparison.changed:
         console.print("\nThe questions that changed most:")

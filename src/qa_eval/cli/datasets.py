@@ -55,7 +55,7 @@ def load(
     phoenix: PhoenixUrl = None,
 ) -> None:
     """Load a dataset into Phoenix; loading it again changes nothing."""
-    from qa_eval.data.phoenix import Phoenix, upload_dataset
+    from qa_eval.phoenix.client import Phoenix, upload_dataset
 
     async def upload(loaded: Dataset) -> str:
         async with Phoenix(*_phoenix(phoenix)) as server:
@@ -72,7 +72,7 @@ def load(
 @app.command("list")
 def list_(phoenix: PhoenixUrl = None) -> None:
     """List the datasets in Phoenix."""
-    from qa_eval.data.phoenix import Phoenix
+    from qa_eval.phoenix.client import Phoenix
 
     async def names() -> list[str]:
         async with Phoenix(*_phoenix(phoenix)) as server:

@@ -23,7 +23,7 @@ from qa_eval.errors import Interrupted, StoppedEarly
 if TYPE_CHECKING:
     from qa_eval.experiment.plan import Plan
     from qa_eval.experiment.results import ExperimentResult, RunResult
-    from qa_eval.gateway.reply import Reply
+    from qa_eval.targets.outcome import Reply
 
 
 @contextmanager

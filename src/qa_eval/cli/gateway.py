@@ -11,7 +11,7 @@ import typer
 from qa_eval.errors import GatewayError, InputError
 
 if TYPE_CHECKING:
-    from qa_eval.blueprint.lint import Finding, PriceMap
+    from qa_eval.gateway_check.lint import Finding, PriceMap
 
 app = typer.Typer(help="The gateway's configuration.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -40,7 +40,7 @@ def check(
     from datetime import UTC, datetime
 
     from qa_eval.blueprint.gateway import config_path, load_content
-    from qa_eval.blueprint.lint import lint, price_map
+    from qa_eval.gateway_check.lint import lint, price_map
 
     if not live and (gateway is not None or call_models):
         raise InputError("--gateway and --call-models ask a running gateway: add --live.")
@@ -58,7 +58,7 @@ def _prove(
     path: Path, findings: tuple[Finding, ...], prices: PriceMap, gateway: str | None, *, call_models: bool
 ) -> tuple[Finding, ...]:
     from qa_eval.blueprint.gateway import read_config
-    from qa_eval.gateway.live import LiveGateway, cost_of_calls_usd
+    from qa_eval.gateway_check.live import LiveGateway, cost_of_calls_usd
 
     # Where the file's shape is wrong, what it wants is not known: the running gateway is compared with the platform's.
     declared = read_config(None if any(each.rule == "shape" for each in findings) else path)

@@ -79,7 +79,7 @@ def outputs(
     as_json: Json = False,
 ) -> None:
     """Show where a deployed stack is; of its secrets only their names."""
-    from qa_eval.deployed import stack_outputs
+    from qa_eval.aws.deployed import stack_outputs
 
     told = stack_outputs(stack, region)
     if as_json:
@@ -161,7 +161,7 @@ def _lint(chosen: QaEvalSettings) -> None:
     from datetime import UTC, datetime
 
     from qa_eval.blueprint.gateway import load_content
-    from qa_eval.blueprint.lint import lint, price_map
+    from qa_eval.gateway_check.lint import lint, price_map
 
     findings = lint(load_content(chosen.config_file), price_map(), datetime.now(UTC).date())
     for finding in findings:
@@ -174,7 +174,7 @@ def _lint(chosen: QaEvalSettings) -> None:
 def _bootstrap(chosen: QaEvalSettings) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from qa_eval.deployed import aws, refused
+    from qa_eval.aws.deployed import aws, refused
     from qa_eval.deployment import cdk
     from qa_eval_infra.settings import CLOUDFRONT_REGION
 
@@ -187,8 +187,8 @@ def _bootstrap(chosen: QaEvalSettings) -> None:
 
 
 def _provide_keys(chosen: QaEvalSettings) -> None:
+    from qa_eval.aws.deployed import read_secret, stack_outputs
     from qa_eval.blueprint import outputs as names
-    from qa_eval.deployed import read_secret, stack_outputs
     from qa_eval.deployment.keys import VirtualKey, provide
 
     typer.echo("Handing out virtual keys ...", err=True)
@@ -208,9 +208,9 @@ def _provide_keys(chosen: QaEvalSettings) -> None:
 
 
 def _smoke(chosen: QaEvalSettings, min_f1: float) -> None:
+    from qa_eval.aws.deployed import find, read_secret, stack_outputs
+    from qa_eval.aws.lex import LexBot
     from qa_eval.blueprint import outputs as names
-    from qa_eval.chatbot.lex import LexBot
-    from qa_eval.deployed import find, read_secret, stack_outputs
     from qa_eval.deployment import smoke
 
     if not 0 <= min_f1 <= 1:

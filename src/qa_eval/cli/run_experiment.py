@@ -77,8 +77,8 @@ def command(
     resume` goes on with a run that was stopped or killed.
     """
     from qa_eval import estimate_experiment, load_dataset, run_experiment
-    from qa_eval.api import DEFAULT_MODELS
     from qa_eval.cli.display import Display, showing
+    from qa_eval.run import DEFAULT_MODELS
 
     models = model or DEFAULT_MODELS
     display = Display(quiet=as_json)

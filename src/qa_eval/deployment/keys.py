@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from qa_eval.deployed import aws, read_secret, refused
+from qa_eval.aws.deployed import aws, read_secret, refused
 from qa_eval.errors import DeploymentError
 
 _PREFIX: Final = "sk-"

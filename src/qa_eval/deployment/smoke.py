@@ -14,14 +14,14 @@ from typing import Final
 
 import httpx
 
-from qa_eval.api import run_experiment
+from qa_eval.aws.deployed import DeployedStack
+from qa_eval.aws.lex import LexBot
 from qa_eval.blueprint.gateway import LiteLLMConfig
-from qa_eval.chatbot.lex import LexBot
 from qa_eval.data.load import load_dataset
-from qa_eval.deployed import DeployedStack
 from qa_eval.errors import QaEvalError
 from qa_eval.experiment.results import RunResult
-from qa_eval.gateway.live import LiveGateway
+from qa_eval.gateway_check.live import LiveGateway
+from qa_eval.run import run_experiment
 
 Report = Callable[[str], None]
 

@@ -14,17 +14,17 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from qa_eval.errors import PhoenixAway, PhoenixError
-from qa_eval.experiment.journal import Entry, Journal, Ledger
-from qa_eval.experiment.limits import Limits
+from qa_eval.experiment.budget import Limits
+from qa_eval.experiment.journal_file import Entry, Journal, Ledger
 from qa_eval.experiment.observer import Observer, Report, Silent
-from qa_eval.experiment.pace import Pace
 from qa_eval.experiment.plan import Plan, Task
 from qa_eval.experiment.recorder import Recorder
 from qa_eval.experiment.scoring import Similarity, score, score_own, score_squad
-from qa_eval.gateway.prompt import Prompt, declines
-from qa_eval.gateway.reply import Asker, Outcome, Reply
-from qa_eval.gateway.tracing import TraceContext, new_trace
-from qa_eval.metrics.own import Metric
+from qa_eval.metrics.custom import Metric
+from qa_eval.targets.limiter import Pace
+from qa_eval.targets.outcome import Asker, Outcome, Reply
+from qa_eval.targets.prompt import Prompt, declines
+from qa_eval.tracing.context import TraceContext, new_trace
 
 BATCH = 64
 _GATHER_S = 0.1

@@ -10,7 +10,7 @@ from typing import Any
 
 from qa_eval.data.examples import Dataset
 from qa_eval.experiment.plan import Settings
-from qa_eval.gateway.prompt import Prompt
+from qa_eval.targets.prompt import Prompt
 
 SCHEMA = "qa-eval/estimate@1"
 

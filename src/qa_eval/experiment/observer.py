@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from qa_eval.experiment.plan import Plan
-from qa_eval.gateway.reply import Reply
+from qa_eval.targets.outcome import Reply
 
 Report = Callable[[str], None]
 """Called with one line about something that takes time."""

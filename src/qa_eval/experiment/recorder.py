@@ -17,14 +17,14 @@ from typing import Any
 
 import httpx
 
-from qa_eval.data.phoenix import Conflict, Phoenix, PhoenixDataset, upload_dataset
 from qa_eval.errors import PhoenixAway, PhoenixError
-from qa_eval.experiment.journal import Entry, Journal
+from qa_eval.experiment.journal_file import Entry, Journal
 from qa_eval.experiment.observer import Report
 from qa_eval.experiment.plan import Plan
-from qa_eval.experiment.spans import encode
-from qa_eval.metrics.facts import answer_facts
-from qa_eval.metrics.own import OwnScore
+from qa_eval.metrics.custom import OwnScore
+from qa_eval.metrics.explain import answer_facts
+from qa_eval.phoenix.client import Conflict, Phoenix, PhoenixDataset, upload_dataset
+from qa_eval.tracing.spans import encode
 
 CONNECTIONS = 4
 _EXISTING = re.compile(r"Experiment run (\S+) already")

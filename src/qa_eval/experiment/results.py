@@ -17,13 +17,13 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from qa_eval.data.examples import SquadVersion
-from qa_eval.experiment.journal import Entry
+from qa_eval.experiment.journal_file import Entry
 from qa_eval.experiment.plan import SCORES, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from qa_eval.metrics.statistics import Estimate
+    from qa_eval.statistics import Estimate
 
 SCHEMA = "qa-eval/run@1"
 
@@ -107,7 +107,7 @@ class ExperimentResult:
 
     def interval(self, score: str) -> Estimate | None:
         """One score's mean over all questions with its 95 % interval by articles; None where nothing is scored."""
-        from qa_eval.metrics.statistics import mean_interval
+        from qa_eval.statistics import mean_interval
 
         scored = [entry for entry in self.entries if entry.scores is not None]
         if not scored:
@@ -121,7 +121,7 @@ class ExperimentResult:
         return tuple(self._own_metric(name) for name in names)
 
     def _own_metric(self, name: str) -> OwnMetric:
-        from qa_eval.metrics.statistics import mean_interval
+        from qa_eval.statistics import mean_interval
 
         found = [(own, entry.example.title) for entry in self.entries for own in entry.own_scores if own.name == name]
         measured = [(own.value, title) for own, title in found if own.value is not None]
@@ -262,7 +262,7 @@ def _interval_json(estimate: Estimate | None) -> dict[str, Any] | None:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    from qa_eval.metrics.facts import answer_facts
+    from qa_eval.metrics.explain import answer_facts
 
     example, reply = entry.example, entry.reply
     facts = asdict(answer_facts(example.question, reply.text, example.references))

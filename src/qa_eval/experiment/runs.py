@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qa_eval.errors import InputError
-from qa_eval.experiment.journal import Ledger
+from qa_eval.experiment.journal_file import Ledger
 from qa_eval.experiment.recorder import Recording
 from qa_eval.experiment.results import ExperimentResult, RunResult
 

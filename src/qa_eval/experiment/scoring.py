@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from qa_eval.data.examples import SquadVersion
 from qa_eval.embedding import Embedder
 from qa_eval.embedding.modelfile import PACKAGED_NAME
-from qa_eval.experiment.journal import Entry, Scores
+from qa_eval.experiment.journal_file import Entry, Scores
 from qa_eval.metrics import exact_match, f1
-from qa_eval.metrics.own import Metric, OwnScore, measure
+from qa_eval.metrics.custom import Metric, OwnScore, measure
 
 Similarity = Callable[[Sequence[str], Sequence[Sequence[str]]], Sequence[float]]
 """Predictions and their references in, one score each out."""

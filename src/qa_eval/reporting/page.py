@@ -21,16 +21,16 @@ import jinja2
 from markupsafe import Markup, escape
 
 from qa_eval._version import __version__
+from qa_eval.analysis.comparison import Comparison, Difference, compare_systems, incomplete, shown_answer
+from qa_eval.analysis.measures import MEASURES, Measure, available, own_value
+from qa_eval.analysis.observations import Observation, Observations, Question
+from qa_eval.analysis.sources import Source, observe
 from qa_eval.data.examples import Dataset
 from qa_eval.errors import InputError
-from qa_eval.experiment.compare import Comparison, Difference, compare_systems, incomplete, shown_answer
-from qa_eval.experiment.measures import MEASURES, Measure, available, own_value
-from qa_eval.experiment.observations import Observation, Observations, Question
-from qa_eval.experiment.sources import Source, observe
-from qa_eval.gateway.reply import Outcome
-from qa_eval.metrics.statistics import Estimate, mean_interval
 from qa_eval.reporting import charts
 from qa_eval.reporting.charts import Axis, Point
+from qa_eval.statistics import Estimate, mean_interval
+from qa_eval.targets.outcome import Outcome
 
 SCORES = ("em", "f1", "similarity")
 WORST = 8

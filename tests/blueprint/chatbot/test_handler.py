@@ -25,7 +25,7 @@ from qa_eval.blueprint import budgets
 from qa_eval.blueprint.chatbot import handler
 from qa_eval.blueprint.chatbot.handler import Chatbot, Settings, limits, read_turn, split
 from qa_eval.chatbot.local import lex_event
-from qa_eval.gateway.reply import Outcome
+from qa_eval.targets.outcome import Outcome
 
 QUESTION = "Where does the Zwickau river flow?"
 ANSWER = "Into the Mulde, eventually."

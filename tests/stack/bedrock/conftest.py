@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
-from aws import connect
 
 import qa_eval.stack
+from aws import connect
 from qa_eval.stack import environments
 from qa_eval.stack.servers import environment
 

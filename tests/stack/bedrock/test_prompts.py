@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_eval.data.examples import Example
-from qa_eval.gateway.prompt import default_prompt
 from qa_eval.stack.bedrock.prompts import AskedQuestion, as_series, read_question
+from qa_eval.targets.prompt import default_prompt
 
 line = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1).filter(str.strip)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws import connect
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shared_data import ROOT, squad_file
 
+from aws import connect
 from qa_eval.blueprint.guardrail import load_guardrail_policy
 from qa_eval.stack import RunningStack
 from qa_eval.stack.bedrock import LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION

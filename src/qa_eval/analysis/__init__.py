@@ -1,0 +1,1 @@
+"""Systems compared: observations from every source, measures, comparisons, gates."""

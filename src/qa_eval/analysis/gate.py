@@ -1,0 +1,343 @@
+"""The gate: rules that a candidate must keep, judged with the sample's uncertainty, for a build to pass.
+
+    fail_on   'f1 < -0.02', 'p95_latency > 0.5', 'cost > 0.001'     candidate minus baseline
+    require   'em >= 0.6', 'failed <= 0.01'                         the candidate's own value
+
+Scores and shares count 0 to 1 over all questions, latency in seconds, cost in US dollars a question. A rule fails
+when the whole 95 % interval violates it and passes when none of it does. Between the two the sample cannot tell:
+that is `inconclusive`, and passes or fails as the caller says, never silently. Where the bootstrap has no interval
+because articles hardly vary, the sign-flip test about the rule's limit decides instead. Two runs that do not differ on
+a single question differ by 0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree import ElementTree
+
+from qa_eval.analysis.comparison import Comparison, compare_systems
+from qa_eval.analysis.measures import (
+    Measure,
+    Unit,
+    available,
+    comparable,
+    difference,
+    find_measure,
+    own_value,
+    paired_values,
+    same_everywhere,
+)
+from qa_eval.analysis.observations import Observations
+from qa_eval.analysis.sources import Source, observe
+from qa_eval.data.examples import Dataset
+from qa_eval.errors import InputError
+from qa_eval.statistics import Estimate, offset_p_value
+
+Kind = Literal["fail-on", "require"]
+OnInconclusive = Literal["pass", "fail"]
+_RULE = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
+_HOLDS: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda value, limit: value < limit,
+    "<=": lambda value, limit: value <= limit,
+    ">": lambda value, limit: value > limit,
+    ">=": lambda value, limit: value >= limit,
+}
+ALPHA = 0.05
+
+
+class State(StrEnum):
+    """What a rule came to."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A limit, as the user writes it."""
+
+    kind: Kind
+    measure: Measure
+    operator: str
+    limit: float
+
+    @classmethod
+    def parse(cls, text: str, kind: Kind) -> Rule:
+        """Read `f1 < -0.02`.
+
+        Raises:
+            InputError: It is no rule, or names no measure.
+        """
+        match = _RULE.fullmatch(text)
+        if match is None:
+            example = "f1 < -0.02" if kind == "fail-on" else "em >= 0.6"
+            raise InputError(f"--{kind} {text!r} is no rule: write one like {example!r}.")
+        return cls(kind, find_measure(match[1]), match[2], float(match[3]))
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.measure.name} {self.operator} {self.limit:g}"
+
+    def violated_by(self, value: float) -> bool:
+        """Whether a value, were it the true one, breaks the rule."""
+        holds = _HOLDS[self.operator](value, self.limit)
+        return holds if self.kind == "fail-on" else not holds
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule on one candidate."""
+
+    rule: Rule
+    candidate: str
+    state: State
+    estimate: Estimate
+    p_value: float | None = None
+    """Of the test about the limit, where that decided."""
+
+    @property
+    def sentence(self) -> str:
+        """The finding with its figures."""
+        subject = "difference" if self.rule.kind == "fail-on" else "value"
+        told = f"{self.candidate}: {self.rule}: {self.state}"
+        return f"{told}; the {subject} is {_figure(self.rule.measure, self.estimate.estimate)}, {self._certainty()}"
+
+    def _certainty(self) -> str:
+        low, high = self.estimate.low, self.estimate.high
+        if same_everywhere(self.estimate):
+            return "the same on every question"
+        if low is not None and high is not None:
+            measure = self.rule.measure
+            return f"with 95 % confidence {_figure(measure, low)} to {_figure(measure, high)}"
+        tested = "" if self.p_value is None else f", and p = {self.p_value:.2g} about the limit"
+        return f"without an interval ({self.estimate.limit}){tested}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As the JSON document has it."""
+        return {
+            "rule": str(self.rule),
+            "candidate": self.candidate,
+            "state": str(self.state),
+            "estimate": self.estimate.estimate,
+            "low": self.estimate.low,
+            "high": self.estimate.high,
+            "p_value_about_limit": self.p_value,
+            "sentence": self.sentence,
+        }
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """All checks, and what they come to."""
+
+    checks: tuple[Check, ...]
+    inconclusive: OnInconclusive
+    comparison: Comparison | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the build may go on."""
+        return not any(self._fails(check) for check in self.checks)
+
+    @property
+    def reason(self) -> str:
+        """What made it fail, in one line; empty where it passed."""
+        return "; ".join(check.sentence for check in self.checks if self._fails(check))
+
+    @property
+    def text(self) -> str:
+        """The gate's verdict: a line a check, and how inconclusive ones are treated."""
+        unclear = sum(check.state is State.INCONCLUSIVE for check in self.checks)
+        ending = f"{unclear} inconclusive; inconclusive rules {self.inconclusive} (--inconclusive {self.inconclusive})"
+        return "\n".join(
+            (
+                f"gate {'passed' if self.passed else 'FAILED'}: {ending}",
+                *(f"  {check.sentence}" for check in self.checks),
+            )
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As the JSON document has it."""
+        return {
+            "passed": self.passed,
+            "inconclusive": self.inconclusive,
+            "checks": [check.to_json() for check in self.checks],
+        }
+
+    def to_junit(self) -> str:
+        """A JUnit document: a test case a check."""
+        failed = [check for check in self.checks if self._fails(check)]
+        suite = ElementTree.Element(
+            "testsuite", name="qa-eval gate", tests=str(len(self.checks)), failures=str(len(failed)), errors="0"
+        )
+        for check in self.checks:
+            case = ElementTree.SubElement(suite, "testcase", classname=_xml(check.candidate), name=str(check.rule))
+            if self._fails(check):
+                reason = _xml(check.sentence)
+                ElementTree.SubElement(case, "failure", message=reason, type=str(check.state)).text = reason
+            ElementTree.SubElement(case, "system-out").text = _xml(
+                f"{check.sentence}\n--inconclusive {self.inconclusive}"
+            )
+        root = ElementTree.Element("testsuites")
+        root.append(suite)
+        return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+    def _fails(self, check: Check) -> bool:
+        return check.state is State.FAILED or (check.state is State.INCONCLUSIVE and self.inconclusive == "fail")
+
+
+class GateFailed(AssertionError):
+    """A gate says no; its message is the verdict, and `result` has the figures."""
+
+    def __init__(self, result: GateResult) -> None:
+        super().__init__(result.text)
+        self.result = result
+
+
+def gate(
+    *sources: Source,
+    fail_on: str | Sequence[str] = (),
+    require: str | Sequence[str] = (),
+    inconclusive: OnInconclusive = "pass",
+    dataset: Dataset | str | Path | None = None,
+    phoenix: str | None = None,
+) -> GateResult:
+    """Demand something of one or more systems, in a test of your own: it raises where a rule is broken.
+
+    Args:
+        sources: As for `compare`: the baseline first, then the candidates. For `require` alone, one is enough.
+        fail_on: Rules on candidate minus baseline, such as `f1 < -0.02`.
+        require: Rules on each candidate's own value, such as `em >= 0.6`.
+        inconclusive: What becomes of a rule that the sample can neither show kept nor broken.
+        dataset: The questions that predictions files answer.
+        phoenix: The base URL of the Phoenix that holds experiments named by their id.
+
+    Returns:
+        `GateResult`, where the gate passes; its `text` says how.
+
+    Raises:
+        GateFailed: A rule is broken; it is an `AssertionError`.
+        InputError: A rule or a source is wrong.
+    """
+    rules = parse_rules(_several(fail_on), _several(require))
+    systems = observe(sources, dataset=dataset, phoenix=phoenix)
+    comparison = compare_systems(systems) if len(systems) > 1 else None
+    result = judge(comparison, rules, inconclusive) if comparison else judge_alone(systems, rules, inconclusive)
+    if not result.passed:
+        raise GateFailed(result)
+    return result
+
+
+def parse_rules(fail_on: Iterable[str], require: Iterable[str]) -> list[Rule]:
+    """Read all rules, before anything else takes time.
+
+    Raises:
+        InputError: One is no rule.
+    """
+    return [Rule.parse(text, "fail-on") for text in fail_on] + [Rule.parse(text, "require") for text in require]
+
+
+def judge(comparison: Comparison, rules: Sequence[Rule], inconclusive: OnInconclusive) -> GateResult:
+    """Check every rule on every candidate of a comparison, on the common questions.
+
+    Raises:
+        InputError: A rule asks for what the sources do not tell.
+    """
+    _check_word(inconclusive)
+    checks = [
+        _check_difference(rule, comparison.baseline, candidate)
+        if rule.kind == "fail-on"
+        else _check_value(rule, candidate)
+        for candidate in comparison.candidates
+        for rule in rules
+    ]
+    return GateResult(tuple(checks), inconclusive, comparison)
+
+
+def judge_alone(systems: Sequence[Observations], rules: Sequence[Rule], inconclusive: OnInconclusive) -> GateResult:
+    """Check the rules on one system's own values.
+
+    Raises:
+        InputError: There is no system, a rule needs a baseline, or asks for what the source does not tell.
+    """
+    _check_word(inconclusive)
+    if not systems:
+        raise InputError("There is nothing to judge: name a run, a file or an experiment.")
+    differing = [rule for rule in rules if rule.kind == "fail-on"]
+    if differing:
+        raise InputError(f"'{differing[0]}' compares with a baseline: name two systems, the baseline first.")
+    return GateResult(tuple(_check_value(rule, system) for system in systems for rule in rules), inconclusive)
+
+
+def _check_word(inconclusive: str) -> None:
+    if inconclusive not in ("pass", "fail"):
+        raise InputError(f"--inconclusive {inconclusive} is unknown: give pass or fail.")
+
+
+def _check_difference(rule: Rule, baseline: Observations, candidate: Observations) -> Check:
+    problem = comparable(rule.measure, baseline, candidate)
+    if problem is not None:
+        raise InputError(f"'{rule}' cannot be judged: {problem}.")
+    estimate = difference(rule.measure, baseline, candidate)
+    state, p_value = _judged(rule, estimate, lambda: paired_values(rule.measure, baseline, candidate))
+    return Check(rule, candidate.name, state, estimate, p_value)
+
+
+def _check_value(rule: Rule, system: Observations) -> Check:
+    if not available(rule.measure, system):
+        raise InputError(f"'{rule}' cannot be judged: it is not known for every question of {system.name}.")
+    estimate = own_value(rule.measure, system)
+
+    def values() -> tuple[list[float], list[float], list[str]]:
+        _, own, articles = paired_values(rule.measure, system, system)
+        return [0.0] * len(own), own, articles
+
+    state, p_value = _judged(rule, estimate, values)
+    return Check(rule, system.name, state, estimate, p_value)
+
+
+def _judged(
+    rule: Rule, estimate: Estimate, values: Callable[[], tuple[list[float], list[float], list[str]]]
+) -> tuple[State, float | None]:
+    """What the interval says of the rule; without one, what the test about the limit says."""
+    state = state_of(rule, estimate)
+    if state is not None:
+        return state, None
+    if rule.measure.read is None:
+        return State.INCONCLUSIVE, None
+    p_value = offset_p_value(*values(), rule.limit)
+    return (_state([rule.violated_by(estimate.estimate)]) if p_value <= ALPHA else State.INCONCLUSIVE), p_value
+
+
+def state_of(rule: Rule, estimate: Estimate) -> State | None:
+    """What an estimate's interval says of a rule; None where it has none."""
+    if same_everywhere(estimate):
+        return _state([rule.violated_by(0.0)])
+    if estimate.low is None or estimate.high is None:
+        return None
+    return _state([rule.violated_by(estimate.low), rule.violated_by(estimate.high)])
+
+
+def _state(violated: Sequence[bool]) -> State:
+    if all(violated):
+        return State.FAILED
+    return State.INCONCLUSIVE if any(violated) else State.PASSED
+
+
+def _figure(measure: Measure, value: float) -> str:
+    """In the rule's own unit, so that it can be held against the limit."""
+    return f"{value:.3g} s" if measure.unit is Unit.SECONDS else f"{value:.3g}"
+
+
+def _several(rules: str | Sequence[str]) -> Sequence[str]:
+    return [rules] if isinstance(rules, str) else rules
+
+
+def _xml(text: str) -> str:
+    """Without the control characters that XML 1.0 cannot hold."""
+    return "".join(character for character in text if character in "\t\n" or character >= " ")

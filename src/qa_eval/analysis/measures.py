@@ -1,0 +1,189 @@
+"""What of a system is compared, gated and reported: scores, shares, latency and cost, each under one name.
+
+In: observations. Out: estimates with their intervals. Scores and shares are means over all questions, 0 to 1, and a
+question without an answer counts 0; latency is a quantile of the answered questions, in seconds; cost is the mean
+for a question, in US dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+
+from qa_eval.analysis.observations import Observation, Observations
+from qa_eval.errors import InputError
+from qa_eval.statistics import (
+    Estimate,
+    PairedDifference,
+    Sample,
+    mean_interval,
+    paired_difference,
+    quantile_difference,
+    quantile_interval,
+    share_interval,
+)
+
+
+class Unit(Enum):
+    """How a number of a measure is written; the measure itself stays in 0 to 1, seconds or dollars."""
+
+    POINTS = "points"
+    SECONDS = "s"
+    DOLLARS = "$"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One thing to compare."""
+
+    name: str
+    """As rules name it."""
+    title: str
+    unit: Unit
+    higher_is_better: bool = True
+    score: str = ""
+    """The score that it is the mean of, where it is one's."""
+    read: Callable[[Observation], float | None] | None = None
+    """Its value for one question, where it is a mean; None where that is not known."""
+    share: float = 0.0
+    """The quantile, where it is a latency's."""
+
+    def number(self, value: float, *, sign: bool = False) -> str:
+        """A value of this measure, with its unit."""
+        plus = "+" if sign else ""
+        match self.unit:
+            case Unit.POINTS:
+                return f"{100 * value:{plus}.1f}"
+            case Unit.SECONDS:
+                return f"{value:{plus}.3g} s" if abs(value) < 100 else f"{value:{plus}.0f} s"
+            case Unit.DOLLARS:
+                mark = "-" if value < 0 else plus
+                return f"{mark}${abs(1000 * value):.3g}"
+
+
+def _score(name: str) -> Callable[[Observation], float | None]:
+    return lambda observation: observation.scores.get(name)
+
+
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Measure("em", "EM", Unit.POINTS, score="exact_match", read=_score("exact_match")),
+        Measure("f1", "F1", Unit.POINTS, score="f1", read=_score("f1")),
+        Measure(
+            "similarity", "similarity", Unit.POINTS, score="semantic_similarity", read=_score("semantic_similarity")
+        ),
+        Measure("answered", "answered", Unit.POINTS, read=lambda each: each.answered),
+        Measure("failed", "failed", Unit.POINTS, higher_is_better=False, read=lambda each: each.failed),
+        Measure("p50_latency", "p50 latency", Unit.SECONDS, higher_is_better=False, share=0.5),
+        Measure("p95_latency", "p95 latency", Unit.SECONDS, higher_is_better=False, share=0.95),
+        Measure(
+            "cost",
+            "cost of 1,000 questions",
+            Unit.DOLLARS,
+            higher_is_better=False,
+            read=lambda each: each.cost_usd,
+        ),
+    )
+}
+"""All measures, by name."""
+
+_ALIASES = {"exact_match": "em", "semantic_similarity": "similarity"}
+
+
+def find_measure(name: str) -> Measure:
+    """The measure of this name.
+
+    Raises:
+        InputError: There is none.
+    """
+    measure = MEASURES.get(_ALIASES.get(name, name))
+    if measure is None:
+        raise InputError(f"There is no measure {name!r}: give one of {', '.join(MEASURES)}.")
+    return measure
+
+
+def available(measure: Measure, system: Observations) -> bool:
+    """Whether the system's source tells what the measure takes."""
+    if measure.read is not None:
+        return all(measure.read(item) is not None for item in system.items.values())
+    answered = [item for item in system.items.values() if item.answered]
+    return bool(answered) and all(item.latencies for item in answered)
+
+
+def own_value(measure: Measure, system: Observations, *, seed: int = 0) -> Estimate:
+    """The measure of one system, with its 95 % interval."""
+    if measure.read is None:
+        return quantile_interval(_latencies(list(system.items.values())), measure.share, seed=seed)
+    bounded = measure.unit is Unit.POINTS
+    values = _values(measure, list(system.items.values()))
+    estimate = mean_interval(
+        values, _articles(system.items.values()), seed=seed, bounds=(0.0, 1.0 if bounded else np.inf)
+    )
+    if estimate.low is not None or not bounded:
+        return estimate
+    low, high = share_interval(estimate.estimate, estimate.effective_articles)
+    method = "exact binomial interval, each article taken for one question"
+    return replace(estimate, low=low, high=high, method=method)
+
+
+def difference(measure: Measure, baseline: Observations, candidate: Observations, *, seed: int = 0) -> Estimate:
+    """Candidate minus baseline on the same questions, with its 95 % interval; a `PairedDifference` for a mean.
+
+    Latency is compared on the questions that both answered.
+    """
+    pairs = [(item, candidate.items[key]) for key, item in baseline.items.items()]
+    if measure.read is None:
+        pairs = [pair for pair in pairs if all(item.latencies for item in pair)]
+        first, second = zip(*pairs, strict=True)
+        return quantile_difference(_latencies(first), _latencies(second), measure.share, seed=seed)
+    first, second = zip(*pairs, strict=True)
+    return paired_difference(_values(measure, first), _values(measure, second), _articles(first), seed=seed)
+
+
+def comparable(measure: Measure, baseline: Observations, candidate: Observations) -> str | None:
+    """Why the two cannot be compared in this measure, as the end of a sentence; None where they can."""
+    for system in (baseline, candidate):
+        if not available(measure, system):
+            return f"not known for every question of {system.name}"
+    if measure.score == "semantic_similarity" and baseline.similarity != candidate.similarity:
+        return "the embedders differ, or are not known"
+    if measure.read is None and not any(
+        item.latencies and candidate.items[key].latencies for key, item in baseline.items.items()
+    ):
+        return "no question was answered by both"
+    return None
+
+
+def same_everywhere(estimate: Estimate) -> bool:
+    """Whether two runs do not differ on a single question."""
+    return isinstance(estimate, PairedDifference) and estimate.differing == 0
+
+
+def paired_values(
+    measure: Measure, baseline: Observations, candidate: Observations
+) -> tuple[list[float], list[float], list[str]]:
+    """The two systems' values of the same questions, and the questions' articles."""
+    pairs = [(item, candidate.items[key]) for key, item in baseline.items.items()]
+    first, second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return _values(measure, first), _values(measure, second), _articles(first)
+
+
+def _values(measure: Measure, items: Sequence[Observation]) -> list[float]:
+    assert measure.read is not None, "a quantile has no values"
+    values = [value for item in items if (value := measure.read(item)) is not None]
+    assert len(values) == len(items), "asked for after `available`"
+    return values
+
+
+def _articles(items: Iterable[Observation]) -> list[str]:
+    return [item.question.title for item in items]
+
+
+def _latencies(items: Sequence[Observation]) -> Sample:
+    pairs = [(latency, item.question.title) for item in items for latency in item.latencies]
+    values = np.array([latency for latency, _ in pairs], dtype=np.float64)
+    return Sample(values, tuple(title for _, title in pairs))

@@ -1,0 +1,208 @@
+"""What one system made of each question: the form in which runs, exports and predictions files are compared.
+
+In: a run's entries, a dataset and predictions, or rows of an export. Out: `Observations`, keyed by example id, with
+the repetitions of a question gathered and its scores averaged, so that a question counts once however often it was
+asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from qa_eval.data.examples import Dataset, Example
+from qa_eval.data.questions import question_type
+from qa_eval.metrics import exact_match, f1
+from qa_eval.targets.outcome import Outcome
+
+if TYPE_CHECKING:
+    from qa_eval.experiment.journal_file import Entry
+    from qa_eval.experiment.results import ExperimentResult, RunResult
+
+
+INCOMPLETE = "incomplete"
+"""The key in a system's configuration that says that its run ended early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked, as far as it is known; an export need not hold the context."""
+
+    id: str
+    title: str
+    """The article: questions of one article are not independent."""
+    text: str = ""
+    context: str = ""
+    references: tuple[str, ...] = ()
+    difficulty: str = ""
+
+    @property
+    def type(self) -> str:
+        """What it asks for: `who`, `when`, ...; empty where its words are not known."""
+        return question_type(self.text) if self.text else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one asking; one for each repetition."""
+
+    text: str
+    outcome: Outcome = Outcome.ANSWERED
+    message: str = ""
+    latency_s: float | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One question with all its answers."""
+
+    question: Question
+    answers: tuple[Answer, ...]
+    scores: Mapping[str, float]
+    """By name, the mean over the repetitions; one without an answer counts 0."""
+
+    @property
+    def answered(self) -> float:
+        """The share of the askings that gave an answer."""
+        return fmean(answer.outcome.is_answer for answer in self.answers)
+
+    @property
+    def failed(self) -> float:
+        """The share of the askings that gave neither an answer nor a block."""
+        return fmean(not (answer.outcome.is_answer or answer.outcome.is_blocked) for answer in self.answers)
+
+    @property
+    def latencies(self) -> tuple[float, ...]:
+        """Seconds of each asking that gave an answer, where they are known."""
+        return tuple(a.latency_s for a in self.answers if a.outcome.is_answer and a.latency_s is not None)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The mean cost of one asking; a failure of unknown cost is free. None where an answer's cost is unknown."""
+        costs = [a.cost_usd if a.outcome.is_answer else a.cost_usd or 0.0 for a in self.answers]
+        known = [cost for cost in costs if cost is not None]
+        return fmean(known) if len(known) == len(costs) else None
+
+
+@dataclass(frozen=True)
+class Observations:
+    """One system on its questions."""
+
+    name: str
+    items: Mapping[str, Observation]
+    """By example id, in the order of the source."""
+    similarity: str = ""
+    """Which embedder scored the semantic similarity: scores of different ones are not compared."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of how the answers were made."""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        return f"Observations({self.name!r}, {len(self)} questions, {', '.join(self.metrics) or 'no scores'})"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The scores that every question has."""
+        first = next(iter(self.items.values()), None)
+        names = first.scores if first else ()
+        return tuple(name for name in names if all(name in item.scores for item in self.items.values()))
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many askings ended in which way."""
+        return Counter(str(answer.outcome) for item in self.items.values() for answer in item.answers)
+
+    def only(self, ids: Iterable[str]) -> Observations:
+        """The same system on some of its questions, in the order of `ids`."""
+        return Observations(self.name, {each: self.items[each] for each in ids}, self.similarity, self.config)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One asking with its scores: what the sources give, before repetitions are gathered."""
+
+    question: Question
+    answer: Answer
+    scores: Mapping[str, float]
+
+
+def gather(name: str, asked: Iterable[Asked], *, similarity: str = "", config: Mapping[str, Any]) -> Observations:
+    """Bring the repetitions of each question together and average their scores."""
+    by_id: dict[str, list[Asked]] = {}
+    for each in asked:
+        by_id.setdefault(each.question.id, []).append(each)
+    items = {
+        identifier: Observation(
+            question=several[0].question,
+            answers=tuple(each.answer for each in several),
+            scores=_means([each.scores for each in several]),
+        )
+        for identifier, several in by_id.items()
+    }
+    return Observations(name, items, similarity, config)
+
+
+def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: fmean(each[name] for each in scores) for name in scores[0] if all(name in each for each in scores)}
+
+
+def of_run(result: RunResult) -> list[Observations]:
+    """The systems of a run: one a model, named by it."""
+    return [of_experiment(experiment, result) for experiment in result.experiments]
+
+
+def of_experiment(experiment: ExperimentResult, run: RunResult | None = None) -> Observations:
+    """One model's answers; those that are not scored yet are left out."""
+    settings = {} if run is None else run.settings.to_json()
+    facts = {} if run is None else {"run": run.run_id, "dataset": run.dataset, "squad_version": run.version}
+    if run is not None and len(experiment.entries) < run.planned:
+        facts[INCOMPLETE] = f"{len(experiment.entries):,} of {run.planned:,} questions asked"
+    return gather(
+        experiment.model,
+        (_of_entry(entry) for entry in experiment.entries if entry.scores is not None),
+        similarity=str(settings.get("similarity", "")),
+        config={**facts, "model": experiment.model, **{k: v for k, v in settings.items() if k != "models"}},
+    )
+
+
+def _of_entry(entry: Entry) -> Asked:
+    reply, scores = entry.reply, entry.scores
+    return Asked(
+        question_of(entry.example),
+        Answer(reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd),
+        asdict(scores) if is_dataclass(scores) else {},
+    )
+
+
+def question_of(example: Example) -> Question:
+    """A dataset's example, as comparisons know it."""
+    return Question(
+        example.id, example.title, example.question, example.context, example.references, example.difficulty
+    )
+
+
+def of_predictions(name: str, predictions: Mapping[str, str], dataset: Dataset) -> Observations:
+    """A predictions file's answers with their official scores; a question without a prediction scores 0."""
+    missing = Answer("", Outcome.EMPTY, "there is no prediction")
+
+    def asked(example: Example) -> Asked:
+        text = predictions.get(example.id)
+        if text is None:
+            return Asked(question_of(example), missing, {"exact_match": 0.0, "f1": 0.0})
+        scores = {
+            "exact_match": exact_match(text, example.references, dataset.version),
+            "f1": f1(text, example.references, dataset.version),
+        }
+        return Asked(question_of(example), Answer(text), scores)
+
+    return gather(
+        name,
+        map(asked, dataset),
+        config={"predictions": name, "dataset": dataset.name, "squad_version": dataset.version},
+    )

@@ -1,0 +1,1 @@
+"""The door to AWS: clients, deployed stacks and their keys, the deployed chatbot."""

@@ -1,0 +1,1 @@
+"""Phoenix's REST interface: datasets, experiments, prompts. Knows nothing of runs."""

@@ -1,0 +1,169 @@
+"""One call through the gateway: what each answer and each failure becomes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from aiohttp import web
+from fake_gateway import KEY, Answer, FakeGateway, Serve, blocked, completion, error
+
+from qa_eval.errors import GatewayError
+from qa_eval.targets.gateway import GatewayClient
+from qa_eval.targets.outcome import Attempt, Outcome, Reply
+
+
+def attempt(gateway: FakeGateway, timeout_s: float = 20.0) -> Attempt:
+    return asyncio.run(ask_url(gateway.url, timeout_s))
+
+
+def ask(gateway: FakeGateway, timeout_s: float = 20.0) -> Reply:
+    return attempt(gateway, timeout_s).reply
+
+
+async def ask_url(url: str, timeout_s: float = 20.0) -> Attempt:
+    async with GatewayClient(url, KEY, timeout_s=timeout_s) as client:
+        return await client.ask("qa", "Who?", temperature=0.0, max_tokens=8, traceparent="00-1-2-01")
+
+
+def check(url: str, key: str | None, *models: str) -> None:
+    async def checked() -> None:
+        async with GatewayClient(url, key) as client:
+            await client.check(models)
+
+    asyncio.run(checked())
+
+
+def test_an_answer_comes_with_usage_cost_and_deployment(serve: Serve) -> None:
+    gateway = serve(lambda *_: " Paris\n")
+    reply = ask(gateway)
+    assert (reply.outcome, reply.text) == (Outcome.ANSWERED, "Paris")
+    assert (reply.prompt_tokens, reply.completion_tokens, reply.cost_usd) == (40, 2, 0.0005)
+    assert reply.deployment == "deployment-1"
+    assert 0 < reply.latency_s < 20
+
+
+def test_what_is_sent(serve: Serve) -> None:
+    gateway = serve(lambda *_: "x")
+    ask(gateway)
+    (request,), (headers,) = gateway.requests, gateway.headers
+    assert (request["model"], request["temperature"], request["max_tokens"]) == ("qa", 0, 8)
+    assert request["disable_fallbacks"] is True
+    assert request["cache"] == {"no-cache": True, "no-store": True}
+    assert headers["traceparent"] == "00-1-2-01"
+    assert headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_a_gateway_that_is_not_litellm_is_asked_in_plain_openai(serve: Serve) -> None:
+    def strict(gateway: FakeGateway, prompt: str) -> Any:
+        if "disable_fallbacks" in gateway.requests[-1]:
+            return error(400, "Unrecognized request argument supplied: disable_fallbacks")
+        return "Paris"
+
+    async def several(url: str) -> list[Attempt]:
+        async with GatewayClient(url, KEY) as client:
+            calls = [client.ask("qa", f"Who {i}?", temperature=0.0, max_tokens=8) for i in range(8)]
+            refused = await asyncio.gather(*calls)
+            assert all(each.retry for each in refused)
+            return [await client.ask("qa", "Who?", temperature=0.0, max_tokens=8)]
+
+    gateway = serve(strict)
+    (last,) = asyncio.run(several(gateway.url))
+    assert (last.reply.outcome, last.reply.text) == (Outcome.ANSWERED, "Paris")
+    assert gateway.requests[-1].keys() == {"model", "messages", "temperature", "max_tokens"}
+
+
+async def _hang() -> web.Response:
+    await asyncio.sleep(5)
+    return completion("late")
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "message"),
+    [
+        (lambda *_: blocked("pre_call"), Outcome.BLOCKED_INPUT, "Your request contains content"),
+        (lambda *_: blocked("post_call"), Outcome.BLOCKED_OUTPUT, "Your request contains content"),
+        (lambda *_: error(400, "no such parameter"), Outcome.REFUSED, "no such parameter"),
+        (lambda *_: error(500, "boom"), Outcome.GATEWAY_ERROR, "boom"),
+        (lambda *_: error(503, "busy"), Outcome.GATEWAY_ERROR, "busy"),
+        (lambda *_: completion(""), Outcome.EMPTY, "empty"),
+        (lambda *_: completion(None), Outcome.EMPTY, "empty"),
+        (lambda *_: web.json_response({"choices": [], "usage": {}}), Outcome.INVALID_RESPONSE, ""),
+        (lambda *_: web.Response(text="<html>hello", content_type="application/json"), Outcome.INVALID_RESPONSE, ""),
+        (lambda *_: web.json_response([1, 2]), Outcome.INVALID_RESPONSE, ""),
+        (lambda *_: web.json_response({"choices": [{}]}), Outcome.INVALID_RESPONSE, ""),
+        (lambda *_: web.json_response({"choices": {"a": 1}}), Outcome.INVALID_RESPONSE, ""),
+        (lambda *_: error(504, "too late"), Outcome.TIMEOUT, "too late"),
+    ],
+)
+def test_every_failure_has_a_name_and_is_asked_once(
+    serve: Serve, answer: Answer, outcome: Outcome, message: str
+) -> None:
+    gateway = serve(answer)
+    reply = ask(gateway)
+    assert reply.outcome is outcome
+    assert message in reply.message
+    assert reply.text == ""
+    assert gateway.asked.total() == 1
+
+
+def test_a_gateway_that_hangs_is_a_timeout(serve: Serve) -> None:
+    gateway = serve(lambda *_: _hang())
+    reply = ask(gateway, timeout_s=0.3)
+    assert reply.outcome is Outcome.TIMEOUT
+    assert gateway.asked.total() == 1
+
+
+def test_429_says_when_to_ask_again(serve: Serve) -> None:
+    found = attempt(serve(lambda *_: error(429, "slow down", **{"retry-after": "1.5"})))
+    assert (found.reply.outcome, found.retry, found.retry_after_s) == (Outcome.RATE_LIMITED, True, 1.5)
+    for strange in ("soon", "-1", "inf", "nan"):
+        found = attempt(serve(lambda *_, strange=strange: error(429, "slow down", **{"retry-after": strange})))
+        assert (found.retry, found.retry_after_s) == (True, None)
+
+
+def test_a_load_balancer_without_its_gateway_is_asked_again(serve: Serve) -> None:
+    page = "<html><title>503 Service Temporarily Unavailable</title></html>"
+    found = attempt(serve(lambda *_: web.Response(status=503, text=page, content_type="text/html")))
+    assert (found.reply.outcome, found.retry) == (Outcome.GATEWAY_ERROR, True)
+    assert not attempt(serve(lambda *_: error(503, "busy"))).retry
+
+
+def test_a_cut_connection_is_asked_again(serve: Serve) -> None:
+    found = attempt(serve(lambda *_: _cut()))
+    assert (found.reply.outcome, found.retry, found.unreachable) == (Outcome.GATEWAY_ERROR, True, False)
+
+
+async def _cut() -> web.Response:
+    class Cut(web.Response):
+        async def prepare(self, request: web.BaseRequest) -> None:  # type: ignore[override]
+            assert request.transport is not None
+            request.transport.close()
+
+    return Cut()
+
+
+def test_a_gateway_that_is_gone_is_unreachable() -> None:
+    found = asyncio.run(ask_url(f"http://127.0.0.1:{_free_port()}"))
+    assert (found.reply.outcome, found.retry, found.unreachable) == (Outcome.GATEWAY_ERROR, True, True)
+
+
+def test_check_names_what_is_wrong(serve: Serve) -> None:
+    gateway = serve(lambda *_: "x")
+    check(f"{gateway.url}/v1/", KEY, "qa")
+    with pytest.raises(GatewayError, match="knows no model 'gpt': choose --model from other, qa"):
+        check(gateway.url, KEY, "qa", "gpt")
+    with pytest.raises(GatewayError, match="refuses the key: set QA_EVAL_GATEWAY_KEY"):
+        check(gateway.url, "wrong", "qa")
+    with pytest.raises(GatewayError, match="No gateway answers"):
+        check(f"http://127.0.0.1:{_free_port()}", None, "qa")
+    with pytest.raises(GatewayError, match="no list of models"):
+        check(f"{gateway.url}/elsewhere", KEY, "qa")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
