@@ -1,0 +1,434 @@
+"""What an experiment is: dataset, systems, metrics, limits, gate, recording, servers.
+
+Frozen Pydantic models without surprises: an unknown key is an error, and what is written reads back as the same
+specification. Shorthands (a dataset's address, a prompt's text or file, a metric's name, a duration such as `30m`) are
+accepted on reading; `to_data` writes the plain form. Secrets have no place here: the servers' keys come from the
+environment.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
+
+from qa_eval.spec.settings import BY_PATH
+
+DEFAULT_MODEL = "qa"
+DEFAULT_PARAMETERS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 32}
+"""Answers are short spans; a longer answer is cut, which its scores show."""
+BUILT_IN_METRICS = ("exact_match", "f1", "semantic_similarity")
+METRIC_ALIASES = {"em": "exact_match", "similarity": "semantic_similarity"}
+EMBEDDERS = ("minilm", "gateway", "sentence-transformers")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_RESERVED = frozenset(("model", "messages", "stream", "n"))
+_RUN_NAME = re.compile(r"\w[\w .+/-]{0,99}")
+_FILE_ENDINGS = (".json", ".jsonl", ".csv", ".parquet", ".yaml", ".yml", ".toml")
+
+
+class Part(BaseModel):
+    """A part of the specification."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+
+
+def described(path: str) -> str:
+    """The one description of a setting, from the table of settings."""
+    return BY_PATH[path].help
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+def parse_count(value: Any) -> Any:
+    """A positive integer or `all`."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError("must be a positive integer or `all`")
+
+
+def parse_concurrency(value: Any) -> Any:
+    """A positive integer or `auto`."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError("must be a positive integer or `auto`")
+
+
+def parse_seconds(value: Any) -> Any:
+    """Seconds: a number above 0, alone or with `s`, `m` or `h`."""
+    number: Any = value
+    factor = 1.0
+    if isinstance(value, str):
+        number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "s")
+        factor = _UNITS[unit]
+    try:
+        seconds = float(number) * factor
+    except (TypeError, ValueError):
+        raise ValueError("must be seconds, or a number with s, m or h such as 10m") from None
+    if isinstance(value, bool) or not 0 < seconds < math.inf:
+        raise ValueError("must be a time greater than 0")
+    return seconds
+
+
+def parse_names(value: Any) -> Any:
+    """One name, or several: a list, or text in which `+` joins them."""
+    return tuple(part for part in value.split("+") if part) if isinstance(value, str) else value
+
+
+Count = Annotated[int | Literal["all"], BeforeValidator(parse_count, json_schema_input_type=int | Literal["all"])]
+Concurrency = Annotated[
+    int | Literal["auto"], BeforeValidator(parse_concurrency, json_schema_input_type=int | Literal["auto"])
+]
+Seconds = Annotated[float, BeforeValidator(parse_seconds, json_schema_input_type=float | str)]
+Names = Annotated[tuple[str, ...], BeforeValidator(parse_names, json_schema_input_type=str | list[str])]
+
+
+# --- dataset --------------------------------------------------------------------------------------------------------
+
+
+class ColumnsSpec(Part):
+    """Which columns hold what; what is not named is found by the usual names."""
+
+    id: str | None = None
+    """Column with a unique id; without one, ids come from the content."""
+    question: str | None = None
+    context: str | None = None
+    references: Names | None = None
+    """Column, or columns, with accepted answers; each may hold a list."""
+    group: str | None = None
+    """Column that says which examples belong together, so that statistics resample them together."""
+
+
+def parse_columns(value: Any) -> Any:
+    """A mapping, or text such as `question=q,references=a+b`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and column.strip() for name, _, column in pairs):
+        raise ValueError("must be like question=q,references=a+b,group=c")
+    return {name.strip(): column.strip() for name, _, column in pairs}
+
+
+Columns = Annotated[ColumnsSpec, BeforeValidator(parse_columns, json_schema_input_type=ColumnsSpec | str)]
+
+
+class DatasetSpec(Part):
+    """Where the questions come from, and which of them are asked. Give one of `path`, `hub` and `phoenix`."""
+
+    path: str | None = None
+    """`sample`, `squad`, `squad_v2`, or a file: SQuAD JSON, CSV, TSV, JSON Lines, JSON or Parquet."""
+    hub: str | None = None
+    """A dataset of the Hugging Face hub: ORG/NAME[:CONFIG][@REVISION][#SPLIT]."""
+    phoenix: str | None = None
+    """A dataset in Phoenix, used where it is: NAME[@VERSION]."""
+    columns: Columns | None = Field(None, description=described("dataset.columns"))
+    examples: Count = Field(100, description=described("dataset.examples"))
+    seed: int = Field(0, description=described("dataset.seed"))
+    stratify_by: str = Field("none", description=described("dataset.stratify_by"))
+    name: str | None = Field(None, min_length=1, description=described("dataset.name"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_source(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        given = [name for name in ("path", "hub", "phoenix") if data.get(name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"gives {' and '.join(given)}: give one source")
+        return data if given else {**data, "path": "sample"}
+
+    @property
+    def address(self) -> str:
+        """The source as one text, as `--dataset` takes it."""
+        if self.hub is not None:
+            return f"hub:{self.hub}"
+        return f"phoenix:{self.phoenix}" if self.phoenix is not None else str(self.path)
+
+
+def parse_dataset(value: Any) -> Any:
+    """A mapping, or an address such as `questions.csv`, `hub:ORG/NAME` or `phoenix:NAME`."""
+    return dataset_address(str(value)) if isinstance(value, str | Path) else value
+
+
+def dataset_address(address: str) -> dict[str, str]:
+    """An address as the keys of `DatasetSpec`."""
+    kind, colon, name = address.partition(":")
+    return {kind: name} if colon and kind in ("hub", "phoenix") else {"path": address}
+
+
+# --- prompts and systems ---------------------------------------------------------------------------------------------
+
+
+class Message(Part):
+    """One message of a chat prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    """Text with fields in braces: `{question}`, `{context}`, or any column of the dataset."""
+
+
+class PromptSpec(Part):
+    """A prompt: messages with fields in braces. Without messages it is still to be read from its source."""
+
+    messages: tuple[Message, ...] = ()
+    source: str | None = None
+    """The file, or phoenix:NAME[@TAG], that it comes from."""
+    version: str | None = None
+    """The id of the prompt's version in Phoenix."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.messages and not self.source:
+            raise ValueError("has neither messages nor a source")
+        return self
+
+    @property
+    def label(self) -> str:
+        """A short name for a system's default name."""
+        if self.source is None:
+            return "prompt"
+        name = self.source.removeprefix("phoenix:")
+        return name.partition("@")[0] if name != self.source else Path(name).stem
+
+
+def parse_prompt(value: Any) -> Any:
+    """A mapping, a list of messages, or a text: the prompt itself where it has fields or lines, else its source."""
+    if isinstance(value, Path):
+        return {"source": str(value)}
+    if isinstance(value, str):
+        is_text = ("{" in value and "}" in value) or "\n" in value
+        return {"messages": [{"role": "user", "content": value}]} if is_text else {"source": value}
+    return {"messages": value} if isinstance(value, list) else value
+
+
+Prompt = Annotated[
+    PromptSpec, BeforeValidator(parse_prompt, json_schema_input_type=PromptSpec | list[Message] | str)
+]
+
+
+class Parameters(BaseModel):
+    """Parameters of the provider; those that are not named here are passed on as they are."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+    __pydantic_extra__: dict[str, JsonValue]
+
+    temperature: float | None = Field(None, ge=0, le=2, description=described("parameters.temperature"))
+    max_tokens: int | None = Field(None, ge=1, description=described("parameters.max_tokens"))
+
+    @model_validator(mode="after")
+    def _ours(self) -> Self:
+        taken = sorted(_RESERVED & (self.__pydantic_extra__ or {}).keys())
+        if taken:
+            raise ValueError(f"cannot set `{taken[0]}`, which qa-eval sets itself")
+        return self
+
+    def to_data(self) -> dict[str, Any]:
+        """What is set."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def _dump_parameters(parameters: Parameters) -> dict[str, Any]:
+    return parameters.to_data()
+
+
+ParametersField = Annotated[Parameters, PlainSerializer(_dump_parameters, return_type=dict[str, Any])]
+
+
+class SystemSpec(Part):
+    """What is compared: a model with a prompt and parameters, asked in one way; or a function of your own."""
+
+    name: str | None = Field(None, min_length=1, max_length=120)
+    """Unique name; without one, the model's, with the prompt's where there are several."""
+    model: str | None = Field(None, min_length=1)
+    """Model group of the gateway."""
+    prompt: Prompt | None = None
+    """Without one, the default prompt for short answers."""
+    parameters: ParametersField = Parameters()
+    via: str | None = None
+    """`gateway`, `chatbot` or `lex:STACK`; without it, the specification's `via`."""
+    task: str | None = Field(None, min_length=1)
+    """A function of your own in place of a model: module:function."""
+
+    @field_validator("via")
+    @classmethod
+    def _known_via(cls, via: str | None) -> str | None:
+        return None if via is None else check_via(via)
+
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, name: str | None) -> str | None:
+        if name is not None and (not name.isprintable() or name != name.strip()):
+            raise ValueError("must be one line of printable text")
+        return name
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.task is not None:
+            given = [name for name in ("model", "prompt", "via") if getattr(self, name) is not None]
+            if given:
+                raise ValueError(f"gives task and {given[0]}: a task makes its own prompt and calls")
+            if self.parameters.to_data():
+                raise ValueError("gives task and parameters: a task decides for itself")
+        elif self.model is None:
+            raise ValueError("needs a model or a task")
+        return self
+
+
+def check_via(via: str) -> str:
+    """One of the ways to ask."""
+    if via not in ("gateway", "chatbot") and not re.fullmatch(r"lex:.+", via):
+        raise ValueError("must be gateway, chatbot or lex:STACK")
+    return via
+
+
+# --- metrics, limits, gate, recording, servers -------------------------------------------------------------------------
+
+
+class MetricSpec(Part):
+    """A metric: a built-in one, one that an installed package offers, or a function of your own."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][\w.-]{0,63}$")
+    python: str | None = Field(None, pattern=r"^[\w.]+:[\w.]+$")
+    """module:function"""
+
+    @field_validator("name")
+    @classmethod
+    def _canonical(cls, name: str) -> str:
+        return METRIC_ALIASES.get(name, name)
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is one of ours."""
+        return self.python is None and self.name in BUILT_IN_METRICS
+
+
+def parse_metric(value: Any) -> Any:
+    """A mapping, a name, or module:function, whose name is the function's."""
+    if isinstance(value, str):
+        return {"name": value.rpartition(":")[2].rpartition(".")[2], "python": value} if ":" in value else {"name": value}
+    if isinstance(value, Mapping) and "python" in value and "name" not in value:
+        return {"name": str(value["python"]).rpartition(":")[2].rpartition(".")[2], **value}
+    return value
+
+
+Metric = Annotated[MetricSpec, BeforeValidator(parse_metric, json_schema_input_type=MetricSpec | str | dict[str, str])]
+
+
+class LimitsSpec(Part):
+    """When a run stops before all is asked."""
+
+    cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False, description=described("limits.cost_usd"))
+    time: Seconds | None = Field(None, description=described("limits.time"))
+    errors: float = Field(0.1, ge=0, le=1, description=described("limits.errors"))
+
+
+class GateSpec(Part):
+    """Rules that decide the exit code."""
+
+    baseline: str | None = Field(None, description=described("gate.baseline"))
+    fail_on: tuple[str, ...] = Field((), description=described("gate.fail_on"))
+    require: tuple[str, ...] = Field((), description=described("gate.require"))
+    inconclusive: Literal["pass", "fail"] = Field("pass", description=described("gate.inconclusive"))
+
+
+class RecordingSpec(Part):
+    """What Phoenix gets."""
+
+    phoenix: bool = True
+    """Whether anything is recorded in Phoenix."""
+    facts: bool = Field(False, description=described("recording.facts"))
+    trace_content: bool = True
+    """Whether the questions' own spans hold question and answer."""
+
+
+class ServersSpec(Part):
+    """Where gateway and Phoenix are. Their keys come from the environment."""
+
+    local: bool = Field(False, description=described("servers.local"))
+    stack: str | None = Field(None, min_length=1, description=described("servers.stack"))
+    gateway: str | None = Field(None, min_length=1, description=described("servers.gateway"))
+    phoenix: str | None = Field(None, min_length=1, description=described("servers.phoenix"))
+    replay: str | None = Field(None, min_length=1, description=described("servers.replay"))
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        named = [name for name in ("gateway", "phoenix") if getattr(self, name)]
+        if self.stack and (self.local or named):
+            raise ValueError(f"gives stack and {'local' if self.local else named[0]}: a stack has its own servers")
+        if self.local and named:
+            raise ValueError(f"gives local and {named[0]}: the local stack has its own servers")
+        if self.replay and not self.local:
+            raise ValueError("gives replay without local: only the local stack can replay answers")
+        return self
+
+
+class ExperimentSpec(Part):
+    """An experiment: what is asked of which systems, how it is scored, and when it stops."""
+
+    name: str | None = Field(None, description=described("name"))
+    dataset: Annotated[
+        DatasetSpec, BeforeValidator(parse_dataset, json_schema_input_type=DatasetSpec | str)
+    ] = DatasetSpec()
+    systems: tuple[SystemSpec, ...] = ()
+    """What is compared. Or give `models` and `prompts`: each model with each prompt."""
+    models: Names = Field((), description=described("models"))
+    prompts: tuple[Prompt, ...] = Field((), description=described("prompts"))
+    via: str = Field("gateway", description=described("via"))
+    parameters: ParametersField = Parameters()
+    """Parameters of the provider for all systems."""
+    metrics: tuple[Metric, ...] = tuple(MetricSpec(name=name) for name in BUILT_IN_METRICS)
+    """Metrics by name, or functions of your own."""
+    similarity: Literal["minilm", "gateway", "sentence-transformers"] = Field(
+        "minilm", description=described("similarity")
+    )
+    repeat: int = Field(1, ge=1, description=described("repeat"))
+    concurrency: Concurrency = Field("auto", description=described("concurrency"))
+    limits: LimitsSpec = LimitsSpec()
+    gate: GateSpec = GateSpec()
+    recording: RecordingSpec = RecordingSpec()
+    servers: ServersSpec = ServersSpec()
+
+    @field_validator("name")
+    @classmethod
+    def _run_name(cls, name: str | None) -> str | None:
+        if name is None:
+            return None
+        if not _RUN_NAME.fullmatch(name) or name == "latest" or name.lower().endswith(_FILE_ENDINGS):
+            raise ValueError("must be letters, digits, spaces and . + / - _, at most 100, and not a file's name")
+        return name
+
+    @field_validator("via")
+    @classmethod
+    def _via(cls, via: str) -> str:
+        return check_via(via)
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if self.systems and (self.models or self.prompts):
+            raise ValueError(f"gives systems and {'models' if self.models else 'prompts'}: give one of them")
+        names = [metric.name for metric in self.metrics]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"names the metric {twice} twice: give one of them another name")
+        return self
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON or YAML holds it; what is left at its default is left out."""
+        return self.model_dump(mode="json", exclude_defaults=True)

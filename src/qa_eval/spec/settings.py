@@ -1,0 +1,123 @@
+"""Every setting that a flag or a Python keyword can give, once: its name, its place in the specification, its help.
+
+No import of the models: `--help` reads this table and must stay fast. A test holds the table, the command, the
+keywords and the models together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting and its three names."""
+
+    keyword: str
+    """The Python keyword."""
+    path: str
+    """The key's path in the specification, with dots."""
+    help: str
+    metavar: str | None = None
+    default: str | None = None
+    """The default, as the help shows it."""
+    option: str | None = None
+    """The flag, where it is not the keyword with dashes."""
+
+    @property
+    def flag(self) -> str:
+        """The flag of `qa-eval run-experiment`."""
+        return self.option or "--" + self.keyword.replace("_", "-")
+
+
+SETTINGS = (
+    Setting("name", "name", "Name of the run, to be used wherever a run's id is.", "NAME"),
+    Setting(
+        "dataset",
+        "dataset",
+        "sample, squad, squad_v2, a file (CSV, TSV, JSON, JSON Lines, Parquet), hub:ORG/NAME or phoenix:NAME.",
+        "DATASET",
+        "sample",
+    ),
+    Setting("columns", "dataset.columns", "Columns of the dataset: question=q,references=a+b,group=c.", "MAP"),
+    Setting("examples", "dataset.examples", "Number of examples.", "N|all", "100"),
+    Setting("seed", "dataset.seed", "Random seed of the subset.", "INTEGER", "0"),
+    Setting(
+        "stratify_by",
+        "dataset.stratify_by",
+        "Keep each stratum's proportion: difficulty, group, question-type, a column, or none.",
+        "COLUMN",
+        "none",
+    ),
+    Setting("dataset_name", "dataset.name", "Name of the dataset in Phoenix.", "NAME"),
+    Setting("models", "models", "Model group of the gateway; may repeat.", "MODEL", "qa", option="--model"),
+    Setting(
+        "prompts",
+        "prompts",
+        "Prompt: a text file, a YAML or JSON file with messages, or phoenix:NAME[@TAG]; may repeat.",
+        "FILE",
+        option="--prompt",
+    ),
+    Setting(
+        "via",
+        "via",
+        "What is evaluated: the gateway or the chatbot in front of it.",
+        "gateway|chatbot|lex:STACK",
+        "gateway",
+    ),
+    Setting("temperature", "parameters.temperature", "Sampling temperature.", "NUMBER", "0"),
+    Setting("max_tokens", "parameters.max_tokens", "Maximum number of output tokens.", "N", "32"),
+    Setting(
+        "parameters",
+        "parameters",
+        "Another parameter of the provider, such as top_p=0.9; may repeat.",
+        "NAME=VALUE",
+        option="--parameter",
+    ),
+    Setting(
+        "metrics",
+        "metrics",
+        "Custom metric in addition: a name that a package offers, or module:function; may repeat.",
+        "METRIC",
+        option="--metric",
+    ),
+    Setting(
+        "similarity",
+        "similarity",
+        "Embedding model for semantic similarity.",
+        "minilm|gateway|sentence-transformers",
+        "minilm",
+    ),
+    Setting("repeat", "repeat", "Number of times each question is asked.", "K", "1"),
+    Setting("concurrency", "concurrency", "Maximum number of concurrent requests.", "N|auto", "auto"),
+    Setting("max_errors", "limits.errors", "Stop when more than this share of questions fails.", "SHARE", "0.1"),
+    Setting("max_cost", "limits.cost_usd", "Stop before more than this is spent.", "USD"),
+    Setting("max_time", "limits.time", "Stop asking after this time.", "SECONDS|10m|1h"),
+    Setting("baseline", "gate.baseline", "System that the rules compare with.", "SYSTEM", "the first"),
+    Setting("fail_on", "gate.fail_on", "Rule on candidate minus baseline, such as 'f1 < -0.02'; may repeat.", "RULE"),
+    Setting("require", "gate.require", "Rule on each system's own value, such as 'em >= 0.6'; may repeat.", "RULE"),
+    Setting(
+        "inconclusive",
+        "gate.inconclusive",
+        "What a rule does when the sample cannot tell.",
+        "pass|fail",
+        "pass",
+    ),
+    Setting("local", "servers.local", "Use the local stack, and start it where needed."),
+    Setting("stack", "servers.stack", "Stack on AWS; AWS credentials give its keys.", "NAME"),
+    Setting("gateway", "servers.gateway", "Base URL of a running gateway; its key: QA_EVAL_GATEWAY_KEY.", "URL"),
+    Setting("phoenix", "servers.phoenix", "Base URL of a running Phoenix; its key: PHOENIX_API_KEY.", "URL"),
+    Setting("replay", "servers.replay", "With --local: answer from a predictions file, not the model.", "FILE"),
+    Setting("record", "recording.phoenix", "Record nothing in Phoenix.", option="--no-phoenix"),
+    Setting("facts", "recording.facts", "Also record in Phoenix what explains a score: length, refusal, ..."),
+    Setting(
+        "trace_content",
+        "recording.trace_content",
+        "Leave question and answer out of the questions' own spans.",
+        option="--no-trace-content",
+    ),
+)
+"""In the order in which the help lists them. `--no-...` flags set theirs to false."""
+
+BY_KEYWORD = {setting.keyword: setting for setting in SETTINGS}
+BY_PATH = {setting.path: setting for setting in SETTINGS}
