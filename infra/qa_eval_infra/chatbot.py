@@ -26,9 +26,6 @@ from qa_eval.blueprint import bot as blueprint
 from qa_eval.blueprint import budgets
 from qa_eval.blueprint.chatbot.handler import SORRY
 
-CONCURRENCY: Final = 25
-"""Conversations at once: what Lex serves on an alias."""
-
 _NETWORK_ACTIONS: Final = (
     "ec2:CreateNetworkInterface",
     "ec2:DescribeNetworkInterfaces",
@@ -110,7 +107,7 @@ class Chatbot(Construct):
             architecture=lambda_.Architecture.ARM_64,
             memory_size=512,
             timeout=Duration.seconds(budgets.LAMBDA),
-            reserved_concurrent_executions=CONCURRENCY,
+            reserved_concurrent_executions=blueprint.CONCURRENCY,
             role=role,
             vpc=vpc,
             vpc_subnets=subnets,

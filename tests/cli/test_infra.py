@@ -61,7 +61,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
     monkeypatch.setattr(images, "pin", pin)
     monkeypatch.setattr(cdk, "run", lambda verb, assembly, more=(): happened.append(" ".join([verb, *more])))
     monkeypatch.setattr(keys, "provide", provide)
-    monkeypatch.setattr(deployed, "stack_outputs", lambda name, region=None: TOLD)
+    monkeypatch.setattr(deployed, "platform_outputs", lambda name, region=None: TOLD)
     monkeypatch.setattr(deployed, "read_secret", lambda secret, region=None: "the-master-key")
     monkeypatch.setattr(
         deployed, "find", lambda name, region=None: DeployedStack(name, "https://x", "https://x/phoenix", "sk-x", "p")

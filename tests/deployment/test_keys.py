@@ -85,7 +85,7 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             kept[SecretId] = SecretString
 
     monkeypatch.setattr(keys, "read_secret", lambda secret, region: kept[secret])
-    monkeypatch.setattr(keys, "aws", lambda service, region: Client())
+    monkeypatch.setattr(keys, "client", lambda service, region: Client())
     return kept
 
 

@@ -22,7 +22,6 @@ from aws_cdk import aws_sns as sns
 
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.blueprint.chatbot import handler
-from qa_eval_infra import chatbot as module
 from qa_eval_infra.chatbot import Chatbot
 
 Build = Callable[..., dict[str, Any]]
@@ -142,7 +141,7 @@ def test_the_function_is_bounded_and_knows_where_its_key_is(template):
 
     assert (function["Runtime"], function["Architectures"]) == ("python3.14", ["arm64"])
     assert function["Timeout"] == 28
-    assert function["ReservedConcurrentExecutions"] == module.CONCURRENCY
+    assert function["ReservedConcurrentExecutions"] == blueprint.CONCURRENCY
     assert function["Environment"]["Variables"] == {
         "LITELLM_ENDPOINT": "https://llm.example.org",
         "LITELLM_MODEL": "qa",

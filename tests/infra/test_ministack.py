@@ -116,8 +116,8 @@ def test_the_library_finds_the_stack_and_its_keys(account: Account, capfd: pytes
     assert len(found.gateway_key) == len(found.phoenix_key) == 43
     shown = capfd.readouterr()
     for key in (found.gateway_key, found.phoenix_key):
-        assert key not in repr(found) + str(deployed.stack_outputs("qa-eval")) + shown.out + shown.err
-    assert deployed.stack_outputs("qa-eval")[outputs.GUARDRAIL_ID] == "unknown", "ministack knows no guardrail"
+        assert key not in repr(found) + str(deployed.platform_outputs("qa-eval")) + shown.out + shown.err
+    assert deployed.platform_outputs("qa-eval")[outputs.GUARDRAIL_ID] == "unknown", "ministack knows no guardrail"
 
 
 def test_a_second_look_finds_no_difference_and_destroy_leaves_what_it_says(

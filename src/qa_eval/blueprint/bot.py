@@ -13,6 +13,9 @@ LOCALE: Final = "en_US"
 IDLE_SESSION_S: Final = 300
 """Lex forgets a conversation after so long."""
 
+CONCURRENCY: Final = 25
+"""Concurrent conversations that Lex allows on an alias."""
+
 FALLBACK_INTENT: Final = INTENTS[0]
 """Where every question goes that is not one of the utterances."""
 ASK_INTENT: Final = INTENTS[1]

@@ -53,7 +53,7 @@ def _bot(local: bool, stack: str | None, gateway: str | None, model: str | None)
             raise InputError("--model does not go with --stack: the deployed bot has its own model.")
         from qa_eval.aws.lex import LexBot
 
-        return LexBot.of_stack(stack)
+        return LexBot.from_stack(stack)
     url, key = (gateway, os.environ.get("QA_EVAL_GATEWAY_KEY")) if gateway else _local_gateway()
     return _here(url, key, model or "qa")
 

@@ -79,14 +79,14 @@ def outputs(
     as_json: Json = False,
 ) -> None:
     """Show where a deployed stack is; of its secrets only their names."""
-    from qa_eval.aws.deployed import stack_outputs
+    from qa_eval.aws.deployed import platform_outputs
 
-    told = stack_outputs(stack, region)
+    found = platform_outputs(stack, region)
     if as_json:
-        typer.echo(json.dumps(told, indent=2, sort_keys=True))
+        typer.echo(json.dumps(found, indent=2, sort_keys=True))
         return
-    width = max(map(len, told))
-    for name, value in sorted(told.items()):
+    width = max(map(len, found))
+    for name, value in sorted(found.items()):
         typer.echo(f"{name:{width}}  {value}")
 
 
@@ -172,52 +172,47 @@ def _lint(chosen: QaEvalSettings) -> None:
 
 
 def _bootstrap(chosen: QaEvalSettings) -> None:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from qa_eval.aws.deployed import aws, refused
+    from qa_eval.aws.client import aws_errors, client
     from qa_eval.deployment import cdk
     from qa_eval_infra.settings import CLOUDFRONT_REGION
 
-    try:
-        account = aws("sts", chosen.region).get_caller_identity()["Account"]
-    except (BotoCoreError, ClientError) as error:
-        raise refused(error) from None
+    with aws_errors():
+        account = client("sts", chosen.region).get_caller_identity()["Account"]
     places = dict.fromkeys(f"aws://{account}/{region}" for region in (chosen.region, CLOUDFRONT_REGION))
     cdk.call(["bootstrap", *places], "bootstrap")
 
 
 def _provide_keys(chosen: QaEvalSettings) -> None:
-    from qa_eval.aws.deployed import read_secret, stack_outputs
+    from qa_eval.aws.deployed import platform_outputs, read_secret
     from qa_eval.blueprint import outputs as names
     from qa_eval.deployment.keys import VirtualKey, provide
 
     typer.echo("Handing out virtual keys ...", err=True)
-    told = stack_outputs(chosen.name, chosen.region)
+    found = platform_outputs(chosen.name, chosen.region)
     experiments = VirtualKey(
         f"{chosen.name}-experiments",
-        told[names.EXPERIMENT_KEY_SECRET],
+        found[names.EXPERIMENT_KEY_SECRET],
         chosen.model_groups,
         chosen.experiment_budget,
     )
     chatbot = VirtualKey(
-        f"{chosen.name}-chatbot", told[names.CHATBOT_KEY_SECRET], (chosen.chatbot_model,), chosen.chatbot_budget
+        f"{chosen.name}-chatbot", found[names.CHATBOT_KEY_SECRET], (chosen.chatbot_model,), chosen.chatbot_budget
     )
     keys = [experiments, chatbot] if chosen.chatbot else [experiments]
-    master = read_secret(told[names.MASTER_KEY_SECRET], chosen.region)
-    provide(told[names.GATEWAY_URL], master, keys, chosen.region)
+    master = read_secret(found[names.MASTER_KEY_SECRET], chosen.region)
+    provide(found[names.GATEWAY_URL], master, keys, chosen.region)
 
 
 def _smoke(chosen: QaEvalSettings, min_f1: float) -> None:
-    from qa_eval.aws.deployed import find, read_secret, stack_outputs
+    from qa_eval.aws.deployed import find, platform_outputs, read_secret
     from qa_eval.aws.lex import LexBot
     from qa_eval.blueprint import outputs as names
     from qa_eval.deployment import smoke
 
     if not 0 <= min_f1 <= 1:
         raise InputError(f"--min-f1 {min_f1:g} is no score: give 0 to 1.")
-    os.environ["AWS_REGION"] = chosen.region
     stack = find(chosen.name, chosen.region)
-    master = read_secret(stack_outputs(chosen.name, chosen.region)[names.MASTER_KEY_SECRET], chosen.region)
+    master = read_secret(platform_outputs(chosen.name, chosen.region)[names.MASTER_KEY_SECRET], chosen.region)
 
     def report(line: str) -> None:
         typer.echo(line, err=True)
@@ -227,7 +222,7 @@ def _smoke(chosen: QaEvalSettings, min_f1: float) -> None:
         lambda: smoke.try_experiment(stack, chosen.chatbot_model, min_f1, report),
     ]
     if chosen.chatbot:
-        checks.append(lambda: smoke.ask_bot(LexBot.of_stack(chosen.name), report))
+        checks.append(lambda: smoke.ask_bot(LexBot.from_stack(chosen.name, chosen.region), report))
     findings = smoke.gather(*checks)
     for finding in findings:
         typer.echo(finding)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
-from botocore.exceptions import BotoCoreError, ClientError
 
-from qa_eval.aws.deployed import aws, read_secret, refused
+from qa_eval.aws.client import aws_errors, client
+from qa_eval.aws.deployed import read_secret
 from qa_eval.errors import DeploymentError
 
 _PREFIX: Final = "sk-"
@@ -57,10 +57,8 @@ def _value(key: VirtualKey, region: str | None) -> str:
     if value.startswith(_PREFIX):
         return value
     value = f"{_PREFIX}{secrets.token_urlsafe(32)}"
-    try:
-        aws("secretsmanager", region).put_secret_value(SecretId=key.secret, SecretString=value)
-    except (BotoCoreError, ClientError) as error:
-        raise refused(error) from None
+    with aws_errors():
+        client("secretsmanager", region).put_secret_value(SecretId=key.secret, SecretString=value)
     return value
 
 
