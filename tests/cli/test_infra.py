@@ -66,8 +66,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
     monkeypatch.setattr(
         deployed, "find", lambda name, region=None: DeployedStack(name, "https://x", "https://x/phoenix", "sk-x", "p")
     )
-    monkeypatch.setattr(smoke, "prove_gateway", note("guardrail"))
-    monkeypatch.setattr(smoke, "try_experiment", note("experiment"))
+    monkeypatch.setattr(smoke, "verify_gateway", note("guardrail"))
+    monkeypatch.setattr(smoke, "run_smoke_experiment", note("experiment"))
     return happened
 
 

@@ -25,7 +25,7 @@ INPUT = CONFIG.guardrails[2].guardrail_name
 
 def prove(gateway: RealGateway, config: LiteLLMConfig = CONFIG) -> list[str]:
     with LiveGateway(gateway.url, KEY) as live:
-        return [f"{each.rule}: {each.message}" for each in live.prove(config)]
+        return [f"{each.rule}: {each.message}" for each in live.verify(config)]
 
 
 def call_models(gateway: RealGateway) -> list[str]:
@@ -124,10 +124,10 @@ def test_what_calling_costs_is_bounded_by_the_price_map():
 
 def test_a_wrong_key_or_a_server_that_is_no_litellm_is_one_sentence(gateway: RealGateway, serve: Serve):
     with LiveGateway(gateway.url, "sk-wrong") as live, pytest.raises(GatewayError, match="refuses the key"):
-        live.prove(CONFIG)
+        live.verify(CONFIG)
     other = serve(lambda server, prompt: "yes")
     with LiveGateway(other.url, FAKE_KEY) as live, pytest.raises(GatewayError, match="names a LiteLLM gateway"):
-        live.prove(CONFIG)
+        live.verify(CONFIG)
 
 
 @pytest.mark.usefixtures("in_stack_folder")

@@ -48,13 +48,13 @@ def check(
     content, prices = load_content(path), price_map()
     findings = lint(content, prices, datetime.now(UTC).date())
     if live:
-        findings += _prove(path, findings, prices, gateway, call_models=call_models)
+        findings += _check_live(path, findings, prices, gateway, call_models=call_models)
     _print(path, findings, live=live, as_json=as_json)
     if findings:
         raise typer.Exit(1)
 
 
-def _prove(
+def _check_live(
     path: Path, findings: tuple[Finding, ...], prices: PriceMap, gateway: str | None, *, call_models: bool
 ) -> tuple[Finding, ...]:
     from qa_eval.blueprint.gateway import read_config
@@ -63,12 +63,12 @@ def _prove(
     # Where the file's shape is wrong, what it wants is not known: the running gateway is compared with the platform's.
     declared = read_config(None if any(each.rule == "shape" for each in findings) else path)
     with LiveGateway(*_address(gateway)) as running:
-        proven = running.prove(declared)
+        found = running.verify(declared)
         if call_models:
             cost = cost_of_calls_usd(declared, prices)
             typer.echo(f"Asking {len(declared.groups())} model groups; costs at most ${cost:.4f}.", err=True)
-            proven += running.call_models(declared)
-    return proven
+            found += running.call_models(declared)
+    return found
 
 
 def _address(gateway: str | None) -> tuple[str, str | None]:

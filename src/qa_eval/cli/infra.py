@@ -218,12 +218,12 @@ def _smoke(chosen: QaEvalSettings, min_f1: float) -> None:
         typer.echo(line, err=True)
 
     checks = [
-        lambda: smoke.prove_gateway(stack.gateway_url, master, chosen.gateway_config, report),
-        lambda: smoke.try_experiment(stack, chosen.chatbot_model, min_f1, report),
+        lambda: smoke.verify_gateway(stack.gateway_url, master, chosen.gateway_config, report),
+        lambda: smoke.run_smoke_experiment(stack, chosen.chatbot_model, min_f1, report),
     ]
     if chosen.chatbot:
-        checks.append(lambda: smoke.ask_bot(LexBot.from_stack(chosen.name, chosen.region), report))
-    findings = smoke.gather(*checks)
+        checks.append(lambda: smoke.check_chatbot(LexBot.from_stack(chosen.name, chosen.region), report))
+    findings = smoke.run_checks(*checks)
     for finding in findings:
         typer.echo(finding)
     if findings:

@@ -44,7 +44,7 @@ class LiveGateway:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def prove(self, config: LiteLLMConfig) -> tuple[Finding, ...]:
+    def verify(self, config: LiteLLMConfig) -> tuple[Finding, ...]:
         """Compare what runs with what is declared, and send the canaries.
 
         Raises:
