@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Final
 
-from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, CfnOutput, Duration, IgnoreMode, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_ec2 as ec2
@@ -24,7 +24,7 @@ from constructs import Construct
 
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.blueprint import budgets
-from qa_eval.blueprint.chatbot.handler import SORRY
+from qa_eval.blueprint.chatbot.messages import SORRY
 
 _NETWORK_ACTIONS: Final = (
     "ec2:CreateNetworkInterface",
@@ -100,9 +100,11 @@ class Chatbot(Construct):
             "Function",
             description="Fulfils the Lex bot's turns through the LiteLLM gateway",
             code=lambda_.Code.from_asset(
-                str(blueprint.asset_folder()), exclude=["__init__.py", "__pycache__", "*.pyc", ".*"]
+                str(blueprint.asset_root()),
+                exclude=["/*", f"!/{blueprint.ASSET_PACKAGE}", "__pycache__", "*.pyc"],
+                ignore_mode=IgnoreMode.GIT,
             ),
-            handler="handler.lambda_handler",
+            handler=blueprint.HANDLER,
             runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,
             memory_size=512,

@@ -21,7 +21,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 
 from qa_eval.blueprint import bot as blueprint
-from qa_eval.blueprint.chatbot import handler
+from qa_eval.blueprint.chatbot.lex import INTENTS
 from qa_eval_infra.chatbot import Chatbot
 
 Build = Callable[..., dict[str, Any]]
@@ -93,7 +93,7 @@ def test_the_bot_is_the_one_described(template):
     assert fallback["Name"] == "FallbackIntent"
     assert fallback["ParentIntentSignature"] == "AMAZON.FallbackIntent"
     assert [each["Utterance"] for each in ask["SampleUtterances"]] == list(blueprint.UTTERANCES)
-    assert (ask["Name"], fallback["Name"]) == tuple(reversed(handler.INTENTS))
+    assert (ask["Name"], fallback["Name"]) == tuple(reversed(INTENTS))
 
 
 def test_both_switches_of_the_code_hook_are_on_and_lex_itself_says_the_same_sentence(template):
@@ -211,12 +211,14 @@ def test_alarms_reach_the_topic(tmp_path):
     assert filtered["FilterPattern"] == '{ $.level = "ERROR" }'
 
 
-def test_the_asset_is_the_handler_and_nothing_else(template):
+def test_the_asset_is_the_package_and_nothing_else(template):
     (asset,) = Path(template["folder"]).glob("asset.*")
-    files = [path.relative_to(asset).as_posix() for path in asset.rglob("*")]
+    files = {path.relative_to(asset).as_posix() for path in asset.rglob("*") if path.is_file()}
 
-    assert files == ["handler.py"]
-    assert the(template, "AWS::Lambda::Function")["Handler"] == "handler.lambda_handler"
+    modules = ("__init__", "gateway", "handler", "lex", "messages")
+    assert files == {f"chatbot/{module}.py" for module in modules}
+    assert {path.name for path in asset.rglob("*") if path.is_dir()} == {"chatbot"}
+    assert the(template, "AWS::Lambda::Function")["Handler"] == "chatbot.handler.lambda_handler"
 
 
 def test_the_stack_says_where_the_bot_is(template):

@@ -12,7 +12,7 @@ from qa_eval.aws.client import aws_errors, client
 from qa_eval.aws.deployed import stack_outputs
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.blueprint import budgets
-from qa_eval.blueprint.chatbot.handler import LONGEST_MESSAGE, TOO_LONG
+from qa_eval.blueprint.chatbot.messages import LONGEST_MESSAGE, TOO_LONG
 from qa_eval.chatbot.bot import BotReply, read_response
 from qa_eval.errors import ChatbotError
 

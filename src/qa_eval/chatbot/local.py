@@ -16,7 +16,8 @@ from typing import Any
 
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.blueprint import budgets
-from qa_eval.blueprint.chatbot.handler import Chatbot, Settings
+from qa_eval.blueprint.chatbot.gateway import GatewaySettings
+from qa_eval.blueprint.chatbot.handler import Chatbot
 from qa_eval.chatbot.bot import BotReply, read_response
 
 # On AWS the handler's log goes to CloudWatch; here nobody reads it between the lines of a conversation.
@@ -45,7 +46,7 @@ class LocalBot:
             key: The gateway's key; None where it needs none.
             seconds: What a turn may take; the deployed function has 28.
         """
-        self._handler = Chatbot(Settings(endpoint=endpoint, model=model, key=key))
+        self._handler = Chatbot(GatewaySettings(endpoint=endpoint, model=model, key=key))
         self._seconds = seconds
         self._sessions: dict[str, tuple[float, dict[str, str]]] = {}
 

@@ -18,7 +18,7 @@ from functools import cache
 
 from qa_eval.aws.lex import LexBot
 from qa_eval.blueprint.bot import CONCURRENCY
-from qa_eval.blueprint.chatbot.handler import LONGEST_MESSAGE
+from qa_eval.blueprint.chatbot.messages import LONGEST_MESSAGE
 from qa_eval.chatbot.bot import Bot, BotReply
 from qa_eval.chatbot.local import LocalBot
 from qa_eval.errors import ChatbotError, InputError

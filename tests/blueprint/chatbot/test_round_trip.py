@@ -17,7 +17,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lex import violations
 
-from qa_eval.blueprint.chatbot.handler import CUT_NOTE, Chatbot, Settings
+from qa_eval.blueprint.chatbot.gateway import GatewaySettings
+from qa_eval.blueprint.chatbot.handler import Chatbot
+from qa_eval.blueprint.chatbot.messages import CUT_NOTE
 from qa_eval.blueprint.guardrail import load_guardrail_policy
 from qa_eval.chatbot.local import lex_event
 from qa_eval.stack import environments, ports, processes, servers, state
@@ -68,7 +70,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         try:
             processes.wait_until_healthy(zip(platform, records, strict=True), print)
             gateway, bedrock = (f"http://127.0.0.1:{chosen[name]}" for name in ("litellm", "bedrock"))
-            yield Platform(Chatbot(Settings(gateway, "qa", state.master_key())), bedrock)
+            yield Platform(Chatbot(GatewaySettings(gateway, "qa", state.master_key())), bedrock)
         finally:
             processes.stop({server.mark: record for server, record in zip(platform, records, strict=True)})
 
