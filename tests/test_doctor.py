@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from qa_eval import doctor
 from qa_eval.cli.main import app
-from qa_eval.doctor import Finding
+from qa_eval.doctor import DoctorFinding
 from qa_eval.stack import RunningStack, ports
 
 
-def found(name: str) -> Finding:
+def found(name: str) -> DoctorFinding:
     return next(each for each in doctor.examine() if each.name == name)
 
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final
 
 from aws_cdk import Aws, CfnOutput, Duration, IgnoreMode, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lex as lex
@@ -25,15 +23,6 @@ from constructs import Construct
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.blueprint import budgets
 from qa_eval.blueprint.chatbot.messages import SORRY
-
-_NETWORK_ACTIONS: Final = (
-    "ec2:CreateNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:DeleteNetworkInterface",
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:UnassignPrivateIpAddresses",
-)
 
 
 class Chatbot(Construct):
@@ -47,9 +36,6 @@ class Chatbot(Construct):
         gateway_url: str,
         key_secret: secretsmanager.ISecret,
         model: str,
-        vpc: ec2.IVpc | None = None,
-        subnets: ec2.SubnetSelection | None = None,
-        security_group: ec2.ISecurityGroup | None = None,
         alarm_topic: sns.ITopic | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
@@ -60,14 +46,11 @@ class Chatbot(Construct):
             gateway_url: Where the function reaches the gateway: the internal load balancer, or the public name.
             key_secret: The gateway's key, as the secret's whole text.
             model: The model group that answers.
-            vpc: The network of the gateway; None where the gateway is public.
-            subnets: Where in `vpc` the function stands. Secrets Manager must be reachable from there.
-            security_group: The function's; the load balancer must admit it.
-            alarm_topic: Who is told of alarms.
+            alarm_topic: The topic to which alarms are sent.
             log_retention: How long the function's and the conversations' logs are kept.
         """
         super().__init__(scope, id)
-        self.function = self._function(vpc, subnets, security_group, log_retention)
+        self.function = self._function(log_retention)
         self.function.add_environment("LITELLM_ENDPOINT", gateway_url)
         self.function.add_environment("LITELLM_MODEL", model)
         self.function.add_environment("LITELLM_API_KEY_SECRET_ARN", key_secret.secret_arn)
@@ -82,19 +65,10 @@ class Chatbot(Construct):
         self._output(blueprint.ALIAS_OUTPUT, self.alias.attr_bot_alias_id)
         self._output(blueprint.MODEL_OUTPUT, model)
 
-    def _function(
-        self,
-        vpc: ec2.IVpc | None,
-        subnets: ec2.SubnetSelection | None,
-        security_group: ec2.ISecurityGroup | None,
-        log_retention: logs.RetentionDays,
-    ) -> lambda_.Function:
+    def _function(self, log_retention: logs.RetentionDays) -> lambda_.Function:
         self.log_group = self._log_group("FunctionLogs", log_retention)
         role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(role)
-        if vpc:
-            # Lambda makes the network interfaces in the function's name; they have no ARN beforehand.
-            role.add_to_policy(iam.PolicyStatement(actions=list(_NETWORK_ACTIONS), resources=["*"]))
         return lambda_.Function(
             self,
             "Function",
@@ -111,9 +85,6 @@ class Chatbot(Construct):
             timeout=Duration.seconds(budgets.LAMBDA),
             reserved_concurrent_executions=blueprint.CONCURRENCY,
             role=role,
-            vpc=vpc,
-            vpc_subnets=subnets,
-            security_groups=[security_group] if security_group else None,
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.JSON,
             application_log_level_v2=lambda_.ApplicationLogLevel.INFO,

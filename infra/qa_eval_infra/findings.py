@@ -31,7 +31,7 @@ def _reasons(settings: QaEvalSettings) -> Iterable[tuple[str, str]]:
     yield "ECS2", "What stands in plain environment variables is no secret; every secret comes from Secrets Manager"
     yield "S1", "The bucket holds the access logs themselves"
     yield "CFR1", "Who may ask is decided by keys, not by countries"
-    yield "IAM5[Resource::*]", "Describing prefix lists and making a function's network interface know no ARN"
+    yield "IAM5[Resource::*]", "Describing prefix lists has no ARN to name"
     yield _BASIC, "CDK's own function, which looks up CloudFront's prefix list while the stack is deployed"
     tasks = f"arn:<AWS::Partition>:ecs:{settings.region}:<AWS::AccountId>:task/*"
     yield f"IAM5[Resource::{tasks}]", "A task's id is known when it runs; a condition names the one cluster"

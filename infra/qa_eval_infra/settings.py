@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -133,9 +134,9 @@ class QaEvalSettings(BaseModel):
         {}, description="Tags on every resource, beside `project: qa-eval`."
     )
 
-    @property
+    @cached_property
     def gateway_config(self) -> LiteLLMConfig:
-        """The gateway's configuration, checked."""
+        """The gateway's configuration, checked; read once, also by copies of these settings."""
         return read_config(self.config)
 
     @property

@@ -12,19 +12,21 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qa_eval.blueprint.budgets import LOAD_BALANCER_IDLE
 from qa_eval.blueprint.environment import CONSTANTS, PROVIDERS, SECRETS, gateway_environment
 from qa_eval.blueprint.gateway import LiteLLMConfig, config_path, read_config
 from qa_eval.blueprint.lifecycle import END_OF_LIFE, NOTICE, end_of_life
-from qa_eval.gateway_check.lint import BUDGET_S, Finding, lint, longest_wait_s, price_map
+from qa_eval.blueprint.prices import load_price_map
+from qa_eval.gateway_check.lint import GatewayFinding, lint, longest_wait_s
 
 BLUEPRINT: dict[str, Any] = yaml.safe_load(config_path().read_text())
-PRICES = price_map()
+PRICES = load_price_map()
 TODAY = date(2026, 11, 22)
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=40)
 
 
-def findings_after(change: Callable[[dict[str, Any]], object], today: date = TODAY) -> tuple[Finding, ...]:
+def findings_after(change: Callable[[dict[str, Any]], object], today: date = TODAY) -> tuple[GatewayFinding, ...]:
     content = copy.deepcopy(BLUEPRINT)
     change(content)
     return lint(content, PRICES, today)
@@ -182,7 +184,7 @@ def test_the_longest_wait_is_all_tries_and_pauses_of_every_group_on_the_way(
 
 def test_every_caller_waits_longer_than_the_gateway_tries():
     config = read_config()
-    assert max(longest_wait_s(config, group) for group in config.groups()) < BUDGET_S
+    assert max(longest_wait_s(config, group) for group in config.groups()) < LOAD_BALANCER_IDLE
 
 
 def test_the_described_environment_provides_every_reference():

@@ -15,8 +15,8 @@ from fake_gateway import Serve
 from real_gateway import KEY, RealGateway, blueprint_config, start_gateway
 
 from qa_eval.blueprint.gateway import LiteLLMConfig, read_config
+from qa_eval.blueprint.prices import load_price_map
 from qa_eval.errors import GatewayError
-from qa_eval.gateway_check.lint import price_map
 from qa_eval.gateway_check.live import LiveGateway, cost_of_calls_usd
 
 CONFIG = read_config()
@@ -112,8 +112,8 @@ def test_each_group_answers_once_and_no_group_answers_for_another(gateway: RealG
     assert findings[0].startswith("live-call: claude-sonnet does not answer: HTTP 400")
 
 
-def test_what_calling_costs_is_bounded_by_the_price_map():
-    prices = price_map()
+def test_what_calling_costs_is_bounded_by_the_load_price_map():
+    prices = load_price_map()
     dearest = prices["us.anthropic.claude-sonnet-4-6"]
 
     cost = cost_of_calls_usd(CONFIG, prices)

@@ -15,7 +15,6 @@ os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 os.environ.setdefault("CDK_VALIDATION", "false")
 
 import aws_cdk as cdk
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
@@ -31,13 +30,10 @@ Build = Callable[..., dict[str, Any]]
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Synthesises a stack that holds a chatbot; gives its template."""
 
-    def synthesise(*, in_vpc: bool = False, **more: Any) -> dict[str, Any]:
+    def synthesise(**more: Any) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp("cdk")
         app = cdk.App(outdir=str(folder), analytics_reporting=False)
         stack = cdk.Stack(app, "Stack")
-        if in_vpc:
-            more["vpc"] = vpc = ec2.Vpc(stack, "Vpc", max_azs=2, nat_gateways=1)
-            more["security_group"] = ec2.SecurityGroup(stack, "Group", vpc=vpc)
         settings = {"gateway_url": "https://llm.example.org", "model": "qa", **more}
         Chatbot(stack, "Chatbot", key_secret=secretsmanager.Secret(stack, "Key"), **settings)
         app.synth()
@@ -70,9 +66,7 @@ def policies_of(template: dict[str, Any], role: str) -> list[dict[str, Any]]:
     return [statement for statements in attached for statement in statements]
 
 
-@pytest.mark.parametrize("in_vpc", [False, True])
-def test_cloudformation_finds_nothing_wrong(build, in_vpc):
-    template = build(in_vpc=in_vpc)
+def test_cloudformation_finds_nothing_wrong(template):
     engine = cloudformation_validate.CompositeEngine()
     text = json.dumps({key: value for key, value in template.items() if key != "folder"})
     report = engine.validate_template(cloudformation_validate.TemplateContent(text))
@@ -181,18 +175,6 @@ def test_logs_end_and_conversations_hide_personal_data(build):
 
     assert [each["RetentionInDays"] for each in groups.values()] == [7, 7]
     assert "EmailAddress" in json.dumps(conversations["DataProtectionPolicy"])
-
-
-def test_in_a_vpc_the_function_stands_in_private_subnets_with_its_own_group(build):
-    template = build(in_vpc=True)
-    network = the(template, "AWS::Lambda::Function")["VpcConfig"]
-
-    assert len(network["SubnetIds"]) == 2
-    assert all("Private" in each["Ref"] for each in network["SubnetIds"])
-    assert len(network["SecurityGroupIds"]) == 1
-    everywhere = [each for each in policies_of(template, "ChatbotFunctionRole") if each["Resource"] == "*"]
-    assert [action.split(":")[0] for action in everywhere[0]["Action"]] == ["ec2"] * 6
-    assert len(everywhere) == 1
 
 
 def test_alarms_reach_the_topic(tmp_path):

@@ -11,7 +11,8 @@ import typer
 from qa_eval.errors import GatewayError, InputError
 
 if TYPE_CHECKING:
-    from qa_eval.gateway_check.lint import Finding, PriceMap
+    from qa_eval.blueprint.prices import PriceMap
+    from qa_eval.gateway_check.lint import GatewayFinding
 
 app = typer.Typer(help="The gateway's configuration.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -40,12 +41,13 @@ def check(
     from datetime import UTC, datetime
 
     from qa_eval.blueprint.gateway import config_path, load_content
-    from qa_eval.gateway_check.lint import lint, price_map
+    from qa_eval.blueprint.prices import load_price_map
+    from qa_eval.gateway_check.lint import lint
 
     if not live and (gateway is not None or call_models):
         raise InputError("--gateway and --call-models ask a running gateway: add --live.")
     path = config or config_path()
-    content, prices = load_content(path), price_map()
+    content, prices = load_content(path), load_price_map()
     findings = lint(content, prices, datetime.now(UTC).date())
     if live:
         findings += _check_live(path, findings, prices, gateway, call_models=call_models)
@@ -55,8 +57,8 @@ def check(
 
 
 def _check_live(
-    path: Path, findings: tuple[Finding, ...], prices: PriceMap, gateway: str | None, *, call_models: bool
-) -> tuple[Finding, ...]:
+    path: Path, findings: tuple[GatewayFinding, ...], prices: PriceMap, gateway: str | None, *, call_models: bool
+) -> tuple[GatewayFinding, ...]:
     from qa_eval.blueprint.gateway import read_config
     from qa_eval.gateway_check.live import LiveGateway, cost_of_calls_usd
 
@@ -85,7 +87,7 @@ def _address(gateway: str | None) -> tuple[str, str | None]:
     return found.gateway_url, found.gateway_key
 
 
-def _print(path: Path, findings: tuple[Finding, ...], *, live: bool, as_json: bool) -> None:
+def _print(path: Path, findings: tuple[GatewayFinding, ...], *, live: bool, as_json: bool) -> None:
     if as_json:
         entries = [{"rule": each.rule, "message": each.message} for each in findings]
         typer.echo(json.dumps({"config": str(path), "live": live, "findings": entries}, indent=2))

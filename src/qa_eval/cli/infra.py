@@ -161,9 +161,10 @@ def _lint(chosen: QaEvalSettings) -> None:
     from datetime import UTC, datetime
 
     from qa_eval.blueprint.gateway import load_content
-    from qa_eval.gateway_check.lint import lint, price_map
+    from qa_eval.blueprint.prices import load_price_map
+    from qa_eval.gateway_check.lint import lint
 
-    findings = lint(load_content(chosen.config_file), price_map(), datetime.now(UTC).date())
+    findings = lint(load_content(chosen.config_file), load_price_map(), datetime.now(UTC).date())
     for finding in findings:
         typer.echo(f"{finding.rule}: {finding.message}", err=True)
     if findings:

@@ -14,8 +14,9 @@ import httpx
 
 from qa_eval.blueprint.gateway import CustomCodeParams, LiteLLMConfig
 from qa_eval.blueprint.guardrail import BLOCKED_CANARY, MASKED_CANARY, MASKED_VALUES
+from qa_eval.blueprint.prices import PriceMap
 from qa_eval.errors import GatewayError
-from qa_eval.gateway_check.lint import Finding, PriceMap
+from qa_eval.gateway_check.lint import GatewayFinding
 
 _PATIENCE_S: Final = 120.0
 _PROMPT: Final = "Answer with one word: yes."
@@ -44,7 +45,7 @@ class LiveGateway:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def verify(self, config: LiteLLMConfig) -> tuple[Finding, ...]:
+    def verify(self, config: LiteLLMConfig) -> tuple[GatewayFinding, ...]:
         """Compare what runs with what is declared, and send the canaries.
 
         Raises:
@@ -53,7 +54,7 @@ class LiveGateway:
         # The deployments first: they fail clearly where this is no LiteLLM or the key is no administrator's.
         return (*self._deployments(config), *self._loaded(config), *self._masks(config), *self._blocks(config))
 
-    def call_models(self, config: LiteLLMConfig) -> tuple[Finding, ...]:
+    def call_models(self, config: LiteLLMConfig) -> tuple[GatewayFinding, ...]:
         """Ask every model group once, without fallbacks.
 
         Raises:
@@ -62,7 +63,7 @@ class LiveGateway:
         guardrails = {each.guardrail_name for each in config.guardrails}
         return tuple(finding for group in config.groups() for finding in self._call(config, group, guardrails))
 
-    def _deployments(self, config: LiteLLMConfig) -> Iterator[Finding]:
+    def _deployments(self, config: LiteLLMConfig) -> Iterator[GatewayFinding]:
         names = {name: [name] for name in config.groups()}
         for alias, group in config.router_settings.model_group_alias.items():
             names.setdefault(group, []).append(alias)
@@ -72,54 +73,66 @@ class LiveGateway:
         told = self._settings("/v1/model/info", "data")
         running = sorted((str(each["model_name"]), str(each["litellm_params"]["model"])) for each in told)
         for name, model in [each for each in declared if each not in running]:
-            yield Finding("live-model", f"{name} is declared with {model}, which does not run: deploy the file again.")
+            yield GatewayFinding(
+                "live-model", f"{name} is declared with {model}, which does not run: deploy the file again."
+            )
         for name, model in [each for each in running if each not in declared]:
-            yield Finding("live-model", f"{name} runs with {model}, which is not declared: declare or remove it.")
+            yield GatewayFinding(
+                "live-model", f"{name} runs with {model}, which is not declared: declare or remove it."
+            )
 
-    def _loaded(self, config: LiteLLMConfig) -> Iterator[Finding]:
+    def _loaded(self, config: LiteLLMConfig) -> Iterator[GatewayFinding]:
         # Not /guardrails/list: that repeats the file, also what LiteLLM could not load.
         told = {str(each["guardrail_name"]): each["litellm_params"] for each in self._settings(_LOADED, "guardrails")}
         for each in config.guardrails:
             name, running = each.guardrail_name, told.get(each.guardrail_name)
             if running is None:
-                yield Finding("live-guardrail", f"{name} is declared and not loaded: the gateway's log says why.")
+                yield GatewayFinding(
+                    "live-guardrail", f"{name} is declared and not loaded: the gateway's log says why."
+                )
                 continue
             # The others come back in another form than they were declared in; what they do is tried below.
             for field, declared in each.litellm_params.model_dump(exclude=_NOT_COMPARED).items():
                 if (running.get(field) or False) != declared:
-                    yield Finding("live-guardrail", f"{name} runs with {field}: {running.get(field)}, not {declared}.")
+                    yield GatewayFinding(
+                        "live-guardrail", f"{name} runs with {field}: {running.get(field)}, not {declared}."
+                    )
         for name in sorted(told.keys() - {each.guardrail_name for each in config.guardrails}):
-            yield Finding("live-guardrail", f"{name} is loaded and not declared: declare or remove it.")
+            yield GatewayFinding("live-guardrail", f"{name} is loaded and not declared: declare or remove it.")
 
-    def _masks(self, config: LiteLLMConfig) -> Iterator[Finding]:
+    def _masks(self, config: LiteLLMConfig) -> Iterator[GatewayFinding]:
         for each in config.guardrails:
             if isinstance(each.litellm_params, CustomCodeParams):
                 continue  # looks at routes, not at texts
             name = each.guardrail_name
             reply = self._post("/guardrails/apply_guardrail", {"guardrail_name": name, "text": MASKED_CANARY})
             if reply.is_error:
-                yield Finding("live-canary", f"{name} does not look at a text: {_told(reply)}.")
+                yield GatewayFinding("live-canary", f"{name} does not look at a text: {_told(reply)}.")
             elif left := [value for value in MASKED_VALUES if value in str(_json(reply).get("response_text", value))]:
-                yield Finding("live-canary", f"{name} leaves {' and '.join(left)} in a text: check the policy.")
+                yield GatewayFinding("live-canary", f"{name} leaves {' and '.join(left)} in a text: check the policy.")
 
-    def _blocks(self, config: LiteLLMConfig) -> Iterator[Finding]:
+    def _blocks(self, config: LiteLLMConfig) -> Iterator[GatewayFinding]:
         group = next(name for name, entries in config.groups().items() if entries[0].model_info.mode == "chat")
         reply = self._chat(group, BLOCKED_CANARY)
         if reply.is_success:
-            yield Finding("live-canary", f"A question that must be blocked was answered by {group}: nothing is armed.")
+            yield GatewayFinding(
+                "live-canary", f"A question that must be blocked was answered by {group}: nothing is armed."
+            )
         elif not _blocked(reply):
-            yield Finding("live-canary", f"A question that must be blocked failed otherwise: {_told(reply)}.")
+            yield GatewayFinding("live-canary", f"A question that must be blocked failed otherwise: {_told(reply)}.")
 
-    def _call(self, config: LiteLLMConfig, group: str, guardrails: set[str]) -> Iterator[Finding]:
+    def _call(self, config: LiteLLMConfig, group: str, guardrails: set[str]) -> Iterator[GatewayFinding]:
         if config.groups()[group][0].model_info.mode == "embedding":
             reply = self._post("/v1/embeddings", {"model": group, "input": _PROMPT, "disable_fallbacks": True})
             guardrails = set()
         else:
             reply = self._chat(group, _PROMPT)
         if reply.is_error:
-            yield Finding("live-call", f"{group} does not answer: {_told(reply)}.")
+            yield GatewayFinding("live-call", f"{group} does not answer: {_told(reply)}.")
         elif missing := sorted(guardrails - set(reply.headers.get("x-litellm-applied-guardrails", "").split(","))):
-            yield Finding("live-call", f"{group} answers without {' and '.join(missing)}: the answer is not guarded.")
+            yield GatewayFinding(
+                "live-call", f"{group} answers without {' and '.join(missing)}: the answer is not guarded."
+            )
 
     def _chat(self, group: str, prompt: str) -> httpx.Response:
         message = {"role": "user", "content": prompt}

@@ -23,7 +23,7 @@ from qa_eval.blueprint.chatbot.messages import CUT_NOTE
 from qa_eval.blueprint.guardrail import load_guardrail_policy
 from qa_eval.chatbot.local import lex_event
 from qa_eval.stack import environments, ports, processes, servers, state
-from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES, mask
+from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES, apply
 from qa_eval.stack.processes import Server
 
 LIMIT_S = 20.0
@@ -99,7 +99,8 @@ def texts(response: dict[str, Any]) -> list[str]:
 
 
 def masked(text: str) -> str:
-    return mask(load_guardrail_policy(), text)
+    outputs = apply(load_guardrail_policy(), "OUTPUT", [text])["outputs"]
+    return str(outputs[0]["text"]) if outputs else text
 
 
 def as_bedrock_masks(text: str) -> str:

@@ -34,7 +34,7 @@ _PATTERNS = {
 
 
 @dataclass(frozen=True)
-class _Finding:
+class _PersonalData:
     entity: str
     match: str
     action: Literal["ANONYMIZED", "BLOCKED"]
@@ -60,11 +60,6 @@ def apply(policy: GuardrailPolicy, source: Source, texts: Sequence[str]) -> dict
     }
 
 
-def mask(policy: GuardrailPolicy, text: str) -> str:
-    """A text with its personal data replaced by `{EMAIL}` and `{PHONE}`, as far as the policy names them."""
-    return _mask(policy, [text])[0][0]
-
-
 def _triggered(policy: GuardrailPolicy, source: Source, text: str) -> list[tuple[Category, Strength]]:
     plain = " ".join(text.lower().split())
     strengths = [
@@ -74,8 +69,8 @@ def _triggered(policy: GuardrailPolicy, source: Source, text: str) -> list[tuple
     return [(kind, strength) for kind, strength in strengths if strength != "NONE" and TRIGGER_PHRASES[kind] in plain]
 
 
-def _mask(policy: GuardrailPolicy, texts: Sequence[str]) -> tuple[list[str], list[_Finding]]:
-    findings: list[_Finding] = []
+def _mask(policy: GuardrailPolicy, texts: Sequence[str]) -> tuple[list[str], list[_PersonalData]]:
+    findings: list[_PersonalData] = []
     masked = []
     for text in texts:
         for entity in policy.pii_entities:
@@ -83,13 +78,13 @@ def _mask(policy: GuardrailPolicy, texts: Sequence[str]) -> tuple[list[str], lis
             action: Literal["ANONYMIZED", "BLOCKED"] = "ANONYMIZED" if entity.action == "ANONYMIZE" else "BLOCKED"
             # Once more until nothing is found: what stood too close to a number may itself be one.
             while matches := [match[0] for match in pattern.finditer(text)]:
-                findings += [_Finding(entity.type, match, action) for match in matches]
+                findings += [_PersonalData(entity.type, match, action) for match in matches]
                 text = pattern.sub(mark, text)
         masked.append(text)
     return masked, findings
 
 
-def _assessment(filters: Sequence[tuple[Category, Strength]], findings: Sequence[_Finding]) -> dict[str, Any]:
+def _assessment(filters: Sequence[tuple[Category, Strength]], findings: Sequence[_PersonalData]) -> dict[str, Any]:
     assessment: dict[str, Any] = {}
     if filters:
         found = {"confidence": "HIGH", "action": "BLOCKED", "detected": True}
