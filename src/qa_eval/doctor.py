@@ -138,11 +138,11 @@ def _stack() -> Iterator[DoctorFinding]:
 
 def _ports() -> Iterator[DoctorFinding]:
     from qa_eval.stack import processes, state
-    from qa_eval.stack.ports import USUAL, is_free
+    from qa_eval.stack.ports import DEFAULTS, is_free
 
     records = state.load().servers.values()
     ours = {record.port for record in records if processes.find(record)}
-    for name, port in USUAL.items():
+    for name, port in DEFAULTS.items():
         if port is None:
             continue
         if port in ours or is_free(port):

@@ -522,7 +522,7 @@ def _deployed_servers(deployment: str, record: bool) -> Servers:
 def _local_servers(replay: Path | None, record: bool, report: Report) -> tuple[Servers, bool]:
     from qa_eval import stack
 
-    running = stack.up(replay=replay, report=report)
+    running = stack.up(replay=replay, on_progress=report)
     servers = Servers(
         gateway_url=running.gateway_url,
         gateway_key=running.gateway_key,

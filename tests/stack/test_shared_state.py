@@ -26,7 +26,7 @@ import yaml
 from tls import TlsFront, make_certificate
 
 from qa_eval.blueprint.gateway import config_path
-from qa_eval.stack import environments, ports, processes, servers, state
+from qa_eval.stack import environments, health, ports, processes, servers, state
 from qa_eval.stack.processes import Server
 
 ANSWER = {
@@ -123,7 +123,7 @@ def quick_configuration(folder: Path) -> Path:
 def gateway(number: int, chosen: dict[str, int], config: Path, **more: str) -> Server:
     """One of several gateways as the stack runs one, with a folder of its own."""
     port = ports._free_port(chosen.values())
-    plan = servers.Plan({**chosen, "litellm": port}, state.Options(valkey=True))
+    plan = servers.StackPlan({**chosen, "litellm": port}, state.StackFeatures(valkey=True))
     described = next(server for server in servers.describe(plan) if server.name == "litellm")
     command = tuple(str(config) if part == str(config_path()) else part for part in described.command)
     assert str(config) in command
@@ -142,10 +142,14 @@ def platform(tmp_path_factory) -> Iterator[Platform]:
     certificate = make_certificate(servers.environment("litellm").python, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QA_EVAL_DATA_DIR", str(folder))
-        with state.changing(lambda line: None):
+        with state.stack_lock(lambda line: None):
             key = state.master_key()
-            chosen = {**dict.fromkeys(ports.USUAL, 1), "bedrock": bedrock.server_port, "valkey": ports._free_port([])}
-            plan = servers.Plan(chosen, state.Options(valkey=True))
+            chosen = {
+                **dict.fromkeys(ports.DEFAULTS, 1),
+                "bedrock": bedrock.server_port,
+                "valkey": ports._free_port([]),
+            }
+            plan = servers.StackPlan(chosen, state.StackFeatures(valkey=True))
             valkey = next(server for server in servers.describe(plan) if server.name == "valkey")
             front = TlsFront(certificate, chosen["valkey"])
             as_deployed = {"REDIS_HOST": "localhost", "REDIS_PORT": str(front.port), "REDIS_SSL": "true"}
@@ -154,7 +158,7 @@ def platform(tmp_path_factory) -> Iterator[Platform]:
             gateways = [by_tls, gateway(1, chosen, config)]
     everyone = [valkey, *gateways]
     try:
-        processes.wait_until_healthy([(server, processes.start(server)) for server in everyone], lambda line: None)
+        health.wait_until_healthy([(server, processes.start(server)) for server in everyone], lambda line: None)
         yield Platform(bedrock, valkey, gateways, front, key)
     finally:
         processes.stop({server.mark: None for server in everyone})
@@ -210,9 +214,9 @@ def test_the_first_gateway_speaks_tls(platform: Platform) -> None:
 
 
 def test_valkey_wants_the_password(platform: Platform) -> None:
-    assert processes.is_healthy(platform.valkey.port, servers.HEALTH["valkey"])
-    refused = processes.Exchange(b"KEYS *\r\n", b"-NOAUTH ")
-    assert processes.is_healthy(platform.valkey.port, refused)
+    assert health.is_healthy(platform.valkey.port, servers.HEALTH["valkey"])
+    refused = processes.TcpProbe(b"KEYS *\r\n", b"-NOAUTH ")
+    assert health.is_healthy(platform.valkey.port, refused)
 
 
 @pytest.mark.parametrize("how", ["is gone", "hangs"])
@@ -233,8 +237,8 @@ def test_without_valkey_requests_are_answered_nearly_as_fast_and_then_they_share
 
 def revive_valkey(platform: Platform) -> None:
     """Start it anew, and let both gateways notice."""
-    processes.stop({platform.valkey.mark: None}, patience=0)
-    processes.wait_until_healthy([(platform.valkey, processes.start(platform.valkey))], lambda line: None)
+    processes.stop({platform.valkey.mark: None}, timeout=0)
+    health.wait_until_healthy([(platform.valkey, processes.start(platform.valkey))], lambda line: None)
     for _ in range(2):
         time.sleep(1.5)
         for gateway in (0, 1):

@@ -61,7 +61,7 @@ def _bot(local: bool, stack: str | None, gateway: str | None, model: str | None)
 def _local_gateway() -> tuple[str, str]:
     from qa_eval.stack import up
 
-    running = up(report=lambda line: typer.echo(line, err=True))
+    running = up(on_progress=lambda line: typer.echo(line, err=True))
     return running.gateway_url, running.gateway_key
 
 
