@@ -1,7 +1,7 @@
-"""What is here and what is missing: versions, environments, ports, disk, credentials, each with its remedy.
+"""Checks of this machine: versions, environments, ports, disk and credentials, each with what to do.
 
-Nothing is changed, nothing is sent, and of a credential only its presence is told. A `problem` stops something that
-is installed here from working; a `note` is worth knowing, or stops only what has not been asked for.
+Nothing is changed or sent, and only the presence of a credential is shown. A `problem` prevents an installed part from
+working; a `note` is information, or concerns an optional part.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from qa_eval.paths import cache_dir, data_dir
 _EXTRAS = {
     "local": "the local stack",
     "infra": "deployment on AWS",
-    "similarity": "similarity by sentence-transformers",
-    "notebook": "what the notebooks draw with",
+    "similarity": "similarity with sentence-transformers",
+    "notebook": "the plots of the notebooks",
 }
 _KEYS = {
-    "QA_EVAL_GATEWAY_KEY": "opens the gateway of --gateway",
-    "PHOENIX_API_KEY": "opens the Phoenix of --phoenix",
+    "QA_EVAL_GATEWAY_KEY": "the key of the gateway",
+    "PHOENIX_API_KEY": "the key of Phoenix",
 }
 _OLDEST_NODE = 20
-_ROOM_FOR_RUNS_MB = 200
+_SPACE_FOR_RUNS_MB = 200
 
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     state: Literal["ok", "note", "problem"]
     text: str
     remedy: str = ""
-    """What to do, where there is something to do."""
+    """What to do; empty where nothing needs to be done."""
 
 
-def examine() -> list[DoctorFinding]:
-    """Look at everything, offline; takes about a second."""
+def run_checks() -> list[DoctorFinding]:
+    """Run all checks, offline; takes about a second."""
     findings = [DoctorFinding("qa-eval", "ok", __version__), _python()]
     findings += _libraries()
     findings += [_extra(name) for name in _EXTRAS]
@@ -64,12 +64,12 @@ def _python() -> DoctorFinding:
 
 
 def _libraries() -> Iterator[DoctorFinding]:
-    """What every installation needs: one line with all versions, and one for each that does not fit."""
+    """The required packages: one finding with all versions, and one for each that does not match."""
     found: list[str] = []
     for requirement in _requirements(""):
         here = _installed(requirement.name)
         if here is None or not requirement.specifier.contains(here, prereleases=True):
-            text = f"{requirement.name} is {here or 'missing'}; {requirement.specifier} is needed"
+            text = f"{requirement.name} is {here or 'missing'}, required is {requirement.specifier}"
             yield DoctorFinding("libraries", "problem", text, "pip install --force-reinstall qa-eval")
         else:
             found.append(f"{requirement.name} {here}")
@@ -87,12 +87,12 @@ def _extra(name: str) -> DoctorFinding:
         return DoctorFinding(
             f"extra {name}", "ok", ", ".join(f"{each.name} {_installed(each.name)}" for each in needed)
         )
-    text = f"without {_EXTRAS[name]}: it needs {', '.join(misfits)}"
+    text = f"not installed ({_EXTRAS[name]}): needs {', '.join(misfits)}"
     return DoctorFinding(f"extra {name}", "note", text, f"pip install 'qa-eval[{name}]'")
 
 
 def _requirements(extra: str) -> list[Requirement]:
-    """What this installation asks for on this machine: always, or for one extra."""
+    """The requirements of this installation on this machine: the general ones, or those of an extra."""
     asked = [Requirement(text) for text in requires("qa-eval") or []]
     always = [each for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})]
     if not extra:
@@ -108,7 +108,7 @@ def _installed(package: str) -> str | None:
 
 
 def _stack() -> Iterator[DoctorFinding]:
-    """The servers' environments, their room, the servers that run, and the usual ports."""
+    """The servers' environments and their disk space, the running servers, and the default ports."""
     if any(find_spec(module) is None for module in ("filelock", "psutil", "uv")):
         return
     from qa_eval.blueprint.versions import server_versions
@@ -122,13 +122,13 @@ def _stack() -> Iterator[DoctorFinding]:
         optional = name in ("postgres", "valkey")
         missing += 0 if built.is_complete or optional else built.megabytes
         later = f"not built yet, about {built.megabytes} MB"
-        remedy = f"qa-eval stack up --{name}, where wanted" if optional else "qa-eval stack up builds it"
+        remedy = f"optional: qa-eval stack up --{name} builds it" if optional else "qa-eval stack up builds it"
         yield (
             DoctorFinding(f"environment {name}", "ok", str(built.folder))
             if built.is_complete
             else DoctorFinding(f"environment {name}", "note", later, remedy)
         )
-    yield _room("room for the servers", cache_dir(), missing, "QA_EVAL_CACHE_DIR")
+    yield _space("disk space for the servers", cache_dir(), missing, "QA_EVAL_CACHE_DIR")
     for server in status().servers:
         hangs = server.state == "not answering"
         remedy = f"read {server.log}, then qa-eval stack down and up" if hangs else ""
@@ -148,12 +148,12 @@ def _ports() -> Iterator[DoctorFinding]:
         if port in ours or is_free(port):
             yield DoctorFinding(f"port {port}", "ok", f"the local stack's {name}" if port in ours else "free")
         else:
-            remedy = "nothing: the stack takes a free one; or end that program"
-            yield DoctorFinding(f"port {port}", "note", f"in use by another program, {name} cannot have it", remedy)
+            remedy = "none needed, the stack uses a free port; or stop that program"
+            yield DoctorFinding(f"port {port}", "note", f"in use by another program, not available for {name}", remedy)
 
 
 def _folders() -> Iterator[DoctorFinding]:
-    yield _room("room for runs", data_dir(), _ROOM_FOR_RUNS_MB, "QA_EVAL_DATA_DIR")
+    yield _space("disk space for runs", data_dir(), _SPACE_FOR_RUNS_MB, "QA_EVAL_DATA_DIR")
     for folder, variable in ((data_dir(), "QA_EVAL_DATA_DIR"), (cache_dir(), "QA_EVAL_CACHE_DIR")):
         if os.access(_existing(folder), os.W_OK):
             yield DoctorFinding("folder", "ok", f"{folder} can be written")
@@ -161,12 +161,12 @@ def _folders() -> Iterator[DoctorFinding]:
             yield DoctorFinding("folder", "problem", f"{folder} cannot be written", f"set {variable} to another folder")
 
 
-def _room(name: str, folder: Path, needed_mb: int, variable: str) -> DoctorFinding:
+def _space(name: str, folder: Path, needed_mb: int, variable: str) -> DoctorFinding:
     free_mb = shutil.disk_usage(_existing(folder)).free // 1_000_000
-    text = f"{free_mb:,} MB free at {folder}, {needed_mb:,} MB needed"
+    text = f"{free_mb:,} MB free in {folder}, {needed_mb:,} MB needed"
     if free_mb >= needed_mb:
         return DoctorFinding(name, "ok", text)
-    return DoctorFinding(name, "problem", text, f"make room, or set {variable} to a folder on another disk")
+    return DoctorFinding(name, "problem", text, f"free space, or set {variable} to a folder on another disk")
 
 
 def _existing(folder: Path) -> Path:
@@ -174,10 +174,10 @@ def _existing(folder: Path) -> Path:
 
 
 def _credentials() -> Iterator[DoctorFinding]:
-    """Which credentials are there; never what they are."""
+    """Which credentials are present, never their values."""
     for variable, purpose in _KEYS.items():
         there = bool(os.environ.get(variable))
-        remedy = "" if there else f"export {variable}, where it is wanted"
+        remedy = "" if there else f"export {variable}, if you need it"
         yield DoctorFinding(variable, "ok" if there else "note", f"{'set' if there else 'not set'}; {purpose}", remedy)
     import boto3
 
@@ -187,24 +187,24 @@ def _credentials() -> Iterator[DoctorFinding]:
     elif profiles:
         text = f"{len(profiles)} profiles configured"
     else:
-        text = "none in the environment, no profile; on AWS a role may still give them"
+        text = "none in the environment, no profile; on AWS a role may provide them"
     there = not text.startswith("none")
-    remedy = "" if there else "aws configure sso, to deploy or to ask a deployed chatbot"
+    remedy = "" if there else "aws configure sso, to deploy or to use a deployed stack"
     yield DoctorFinding("AWS credentials", "ok" if there else "note", text, remedy)
 
 
 def _node() -> DoctorFinding:
-    """Node.js, on which the CDK's Python library runs too."""
+    """Node.js, which the CDK's Python library needs too."""
     state: Literal["note", "problem"] = "problem" if find_spec("aws_cdk") else "note"
     remedy = f"install Node.js {_OLDEST_NODE} or newer, for qa-eval infra"
     program = shutil.which("node")
     if program is None:
         return DoctorFinding("Node.js", state, "missing", remedy)
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    found = re.match(r"v(\d+)\.", said)
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    found = re.match(r"v(\d+)\.", output)
     if found is None or int(found[1]) < _OLDEST_NODE:
-        return DoctorFinding("Node.js", state, f"{said or 'it does not start'}: too old", remedy)
-    return DoctorFinding("Node.js", "ok", said)
+        return DoctorFinding("Node.js", state, f"{output or 'does not start'}: too old", remedy)
+    return DoctorFinding("Node.js", "ok", output)
 
 
 def _cdk() -> DoctorFinding:
@@ -214,5 +214,5 @@ def _cdk() -> DoctorFinding:
         return DoctorFinding("CDK command", "ok", " ".join(cdk.command()))
     except QaEvalError as error:
         return DoctorFinding(
-            "CDK command", "note", "missing, so without deploy and destroy", str(error).partition(": ")[2]
+            "CDK command", "note", "missing: deploy and destroy need it", str(error).partition(": ")[2]
         )

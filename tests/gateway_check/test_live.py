@@ -55,9 +55,9 @@ def test_a_misspelled_guardrail_that_litellm_starts_without_is_caught(misspelled
 
     findings = prove(misspelled)
 
-    assert f"live-guardrail: {INPUT} is declared and not loaded: the gateway's log says why." in findings
-    assert any(each.startswith(f"live-canary: {INPUT} does not look at a text: HTTP ") for each in findings), findings
-    assert any(each.endswith("was answered by claude-sonnet: nothing is armed.") for each in findings)
+    assert f"live-guardrail: {INPUT} is declared but not loaded: see the gateway's log." in findings
+    assert any(each.startswith(f"live-canary: {INPUT} fails on a text: HTTP ") for each in findings), findings
+    assert any(each.endswith("was answered by claude-sonnet: the guardrail is inactive.") for each in findings)
 
 
 def test_a_model_that_runs_and_is_not_declared_is_found(misspelled: RealGateway):
@@ -78,8 +78,8 @@ def test_a_guardrail_that_is_down_is_a_finding(gateway: RealGateway, bedrock: Fa
 
     findings = prove(gateway)
 
-    assert any(each.startswith(f"live-canary: {INPUT} does not look at a text: HTTP 500") for each in findings)
-    assert any("A question that must be blocked failed otherwise: HTTP 500" in each for each in findings)
+    assert any(each.startswith(f"live-canary: {INPUT} fails on a text: HTTP 500") for each in findings)
+    assert any("A question that must be blocked failed with another error: HTTP 500" in each for each in findings)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_wrong_key_or_a_server_that_is_no_litellm_is_one_sentence(gateway: Rea
     with LiveGateway(gateway.url, "sk-wrong") as live, pytest.raises(GatewayError, match="refuses the key"):
         live.verify(CONFIG)
     other = serve(lambda server, prompt: "yes")
-    with LiveGateway(other.url, FAKE_KEY) as live, pytest.raises(GatewayError, match="names a LiteLLM gateway"):
+    with LiveGateway(other.url, FAKE_KEY) as live, pytest.raises(GatewayError, match="is a LiteLLM gateway"):
         live.verify(CONFIG)
 
 
@@ -137,5 +137,5 @@ def test_the_command_proves_the_local_stack_and_says_what_calling_costs():
     done = subprocess.run(command, capture_output=True, text=True)
 
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
-    assert "Asking 6 model groups; costs at most $0.00" in done.stderr
+    assert "Calling 6 model groups, for at most $0.00" in done.stderr
     assert "no findings in the configuration and the running gateway" in done.stderr

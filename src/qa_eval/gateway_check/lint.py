@@ -1,6 +1,6 @@
-"""What is wrong with a gateway configuration, found without a gateway: pure functions from its content to findings.
+"""Static checks of a gateway configuration: pure functions from its content to findings.
 
-LiteLLM starts with nearly anything and then does less than the file says. Each rule here stands for one such line.
+LiteLLM accepts nearly any configuration and silently ignores parts of it. Each rule finds one kind of such a part.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from qa_eval.blueprint.prices import PriceMap
 from qa_eval.errors import InputError
 
 _PAUSE_S: Final = 1.5
-"""What LiteLLM waits at most before the one or two retries that a timeout has."""
+"""The longest pause of LiteLLM before one of the one or two retries after a timeout."""
 
 
 @dataclass(frozen=True)
 class GatewayFinding:
-    """One thing that is wrong."""
+    """One problem in a configuration or of a running gateway."""
 
     rule: str
-    """A short name, the same for every finding of its kind."""
+    """The name of the rule."""
     message: str
-    """One sentence: the entry, what is wrong, what to do."""
+    """One sentence: the entry, what is wrong, and what to do."""
 
 
 def lint(content: Any, prices: PriceMap, today: date) -> tuple[GatewayFinding, ...]:
-    """Everything wrong with a configuration; empty where nothing is.
+    """Check a configuration.
 
     Args:
-        content: what the YAML file holds. Where its shape is wrong, the shape is all that is looked at.
+        content: The content of the YAML file. Where it does not match the schema, only the schema is checked.
         prices: LiteLLM's price map.
-        today: what a model's last day is compared with.
+        today: The day with which the models' last days are compared.
     """
     try:
         config = LiteLLMConfig.model_validate(content)
@@ -53,27 +53,29 @@ def lint(content: Any, prices: PriceMap, today: date) -> tuple[GatewayFinding, .
 
 
 def longest_wait_s(config: LiteLLMConfig, group: str) -> float:
-    """Seconds until a caller of a group hears of a provider that never answers, fallbacks and guardrails included."""
+    """Seconds until a caller gets an error if the provider never answers, including fallbacks and guardrails."""
     hops = [group, *config.router_settings.fallbacks_of(group)[: config.router_settings.max_fallbacks]]
-    looks = sum(each.timeout for each in config.bedrock_guardrails())
+    guardrails = sum(each.timeout for each in config.bedrock_guardrails())
     retries = [_retries_on_timeout(config, each) for each in hops]
-    return looks + sum((1 + each) * config.router_settings.timeout + each * _PAUSE_S for each in retries)
+    return guardrails + sum((1 + each) * config.router_settings.timeout + each * _PAUSE_S for each in retries)
 
 
 def _retries_on_timeout(config: LiteLLMConfig, group: str) -> int:
-    told = config.router_settings.retry_policy_of(group).TimeoutErrorRetries
-    return config.router_settings.num_retries if told is None else told
+    retries = config.router_settings.retry_policy_of(group).TimeoutErrorRetries
+    return config.router_settings.num_retries if retries is None else retries
 
 
 def _price(entry: Deployment, prices: PriceMap, _: date) -> Iterator[GatewayFinding]:
     params, base = entry.litellm_params, entry.model_info.base_model
     given = (params.input_cost_per_token, params.output_cost_per_token)
     if (given[0] is None) != (given[1] is None):
-        yield GatewayFinding("price", f"{entry.model_name} has one price of two: give both costs per token, or none.")
+        yield GatewayFinding(
+            "price", f"{entry.model_name} has only one of two prices: give both costs per token, or none."
+        )
     elif given[0] is None and prices.get(base, {}).get("input_cost_per_token") is None:
         yield GatewayFinding(
             "price",
-            f"{entry.model_name} has no price, as LiteLLM's price map has no row {base!r}: correct base_model, "
+            f"{entry.model_name} has no price, because LiteLLM's price map has no row {base!r}: correct base_model, "
             "or give input_cost_per_token and output_cost_per_token.",
         )
 
@@ -82,18 +84,18 @@ def _same_model(entry: Deployment, _: PriceMap, __: date) -> Iterator[GatewayFin
     called, base = entry.litellm_params.model.removeprefix(PREFIX), entry.model_info.base_model
     if _foundation(called) != _foundation(base):
         yield GatewayFinding(
-            "base-model", f"{entry.model_name} calls {called} and is priced as {base}: make them one model."
+            "base-model", f"{entry.model_name} calls {called} but has the price of {base}: use the same model in both."
         )
 
 
-def _alive(entry: Deployment, prices: PriceMap, today: date) -> Iterator[GatewayFinding]:
+def _end_of_life(entry: Deployment, prices: PriceMap, today: date) -> Iterator[GatewayFinding]:
     model = entry.litellm_params.model.removeprefix(PREFIX)
     last = end_of_life(model, prices)
     if last is not None and last < today:
-        yield GatewayFinding("end-of-life", f"{entry.model_name}: {model} ended on {last}; take its successor.")
+        yield GatewayFinding("end-of-life", f"{entry.model_name}: {model} ended on {last}: use its successor.")
     elif last is not None and last - today < NOTICE:
         yield GatewayFinding(
-            "end-of-life", f"{entry.model_name}: {model} ends on {last}, in {(last - today).days} days; replace it."
+            "end-of-life", f"{entry.model_name}: {model} ends on {last}, in {(last - today).days} days: replace it."
         )
 
 
@@ -103,7 +105,7 @@ def _region(entry: Deployment, _: PriceMap, __: date) -> Iterator[GatewayFinding
     regions = DESTINATIONS.get(geography, ("",))
     if not region.startswith("os.environ/") and "" not in regions and region not in regions:
         yield GatewayFinding(
-            "iam", f"{entry.model_name}: a {geography}. profile cannot be called in {region}; change either."
+            "iam", f"{entry.model_name}: a {geography}. profile cannot be called in {region}: change one of them."
         )
 
 
@@ -118,7 +120,7 @@ def _references(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     for name in config.environment():
         if name not in PROVIDERS:
             known = ", ".join(PROVIDERS)
-            yield GatewayFinding("environment", f"Nobody provides os.environ/{name}: use one of {known}.")
+            yield GatewayFinding("environment", f"os.environ/{name} is not provided: use one of {known}.")
 
 
 def _names(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
@@ -132,43 +134,45 @@ def _names(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     }
     for setting, unknown in named.items():
         for name in sorted(unknown):
-            yield GatewayFinding(
-                "group", f"{setting} names {name!r}, and there is no such model group: correct the name."
-            )
+            yield GatewayFinding("group", f"{setting} names {name!r}, which is not a model group: correct the name.")
 
 
 def _aliases(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
-    """LiteLLM looks fallbacks and retry policies up by the name that was asked for, not by what it is an alias of."""
+    """LiteLLM looks up fallbacks and retry policies by the requested name, without resolving aliases."""
     router = config.router_settings
     for alias, group in router.model_group_alias.items():
         if router.fallbacks_of(alias) != router.fallbacks_of(group):
-            yield GatewayFinding("alias", f"{alias} has not the fallbacks of {group}, whose alias it is: repeat them.")
+            yield GatewayFinding(
+                "alias", f"{alias} lacks the fallbacks of {group}, of which it is an alias: repeat them."
+            )
         if router.retry_policy_of(alias) != router.retry_policy_of(group):
-            yield GatewayFinding("alias", f"{alias} has not the retry policy of {group}, whose alias it is: repeat it.")
+            yield GatewayFinding(
+                "alias", f"{alias} lacks the retry policy of {group}, of which it is an alias: repeat it."
+            )
 
 
-def _passed_over(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
-    """A dead deployment, above all the cheapest, must not fail the requests of its group."""
+def _retired_models(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
+    """A retired model, above all the cheapest deployment, must not fail the requests of its group."""
     for name, entries in config.groups().items():
         policy, others = config.router_settings.retry_policy_of(name), len(entries) - 1
         for kind in ("BadRequestErrorRetries", "NotFoundErrorRetries"):
             if (getattr(policy, kind) or 0) < others:
                 yield GatewayFinding(
-                    "dead-model", f"{name}: a dead model fails its requests; set {kind} to {others} for it."
+                    "dead-model", f"{name}: a retired model fails its requests: set {kind} to {others} for it."
                 )
         if others and any(entry.model_info.allowed_fails is None for entry in entries):
             yield GatewayFinding(
-                "dead-model", f"{name}: set allowed_fails for each deployment, to pass over what fails."
+                "dead-model", f"{name}: failing deployments are not cooled down: set allowed_fails for each."
             )
 
 
 def _one_kind(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     for name, entries in config.groups().items():
         if len({entry.model_info.mode for entry in entries}) > 1:
-            yield GatewayFinding("group", f"{name} holds chat and embedding models: give them groups of their own.")
+            yield GatewayFinding("group", f"{name} contains chat and embedding models: give each kind its own group.")
         models = [entry.litellm_params for entry in entries]
         if len(models) > len(set(map(repr, models))):
-            yield GatewayFinding("group", f"{name} holds the same deployment twice: remove one.")
+            yield GatewayFinding("group", f"{name} contains the same deployment twice: remove one.")
 
 
 def _budget(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
@@ -177,12 +181,12 @@ def _budget(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
         if wait > LOAD_BALANCER_IDLE:
             yield GatewayFinding(
                 "budget",
-                f"{name}: a provider that hangs is given up after {wait:g} s, and callers wait {LOAD_BALANCER_IDLE} s: "
+                f"{name}: a hanging provider blocks a request for {wait:g} s, and callers wait {LOAD_BALANCER_IDLE} s: "
                 "lower timeout, TimeoutErrorRetries or max_fallbacks.",
             )
 
 
-def _armed(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
+def _guarded(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     guardrails, names = config.bedrock_guardrails(), [each.guardrail_name for each in config.guardrails]
     if not any(each.mode == "pre_call" and each.mask_request_content for each in guardrails):
         yield GatewayFinding(
@@ -193,12 +197,12 @@ def _armed(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
             "guardrail", "No guardrail masks answers: add one with post_call and mask_response_content."
         )
     if len(set(names)) < len(names):
-        yield GatewayFinding("guardrail", "Two guardrails have one name, and LiteLLM keeps one of them: rename one.")
+        yield GatewayFinding("guardrail", "Two guardrails have the same name, and LiteLLM keeps only one: rename one.")
     first = config.guardrails[0].litellm_params
     if not isinstance(first, ContentFilterParams) or len(first.patterns) < 2:
         yield GatewayFinding(
             "guardrail",
-            "What Bedrock blocks would be traced unmasked: let the first guardrail be litellm_content_filter, "
+            "Blocked questions would be traced unmasked: make litellm_content_filter the first guardrail, "
             "with patterns for EMAIL and PHONE.",
         )
 
@@ -209,7 +213,7 @@ def _traced(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     for entry in config.model_list:
         if entry.model_info.mode == "embedding" and not entry.litellm_params.no_log:
             yield GatewayFinding(
-                "tracing", f"{entry.model_name}: LiteLLM traces embedded texts unmasked; set no-log: true."
+                "tracing", f"{entry.model_name}: LiteLLM traces embedded texts unmasked: set no-log: true."
             )
 
 
@@ -222,7 +226,7 @@ def _foundation(model: str) -> str:
 _ENTRY_RULES: Final[tuple[Callable[[Deployment, PriceMap, date], Iterator[GatewayFinding]], ...]] = (
     _price,
     _same_model,
-    _alive,
+    _end_of_life,
     _region,
 )
 _RULES: Final[tuple[Callable[[LiteLLMConfig], Iterator[GatewayFinding]], ...]] = (
@@ -230,9 +234,9 @@ _RULES: Final[tuple[Callable[[LiteLLMConfig], Iterator[GatewayFinding]], ...]] =
     _references,
     _names,
     _aliases,
-    _passed_over,
+    _retired_models,
     _one_kind,
     _budget,
-    _armed,
+    _guarded,
     _traced,
 )
