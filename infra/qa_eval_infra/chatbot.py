@@ -1,7 +1,6 @@
-"""The chatbot on AWS: an Amazon Lex bot whose every answer a Lambda function fetches from the gateway.
+"""The chatbot on AWS: an Amazon Lex bot, and a Lambda function that gets its answers from the gateway.
 
-In: the gateway's URL and key, and where in the network the function stands. Out: the bot, its alias, and the outputs
-by which `qa-eval chat --stack` finds them.
+In: the gateway's URL and key. Out: the bot, its alias, and the outputs that `qa-eval chat --stack` reads.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ class Chatbot(Construct):
         Args:
             scope: The stack, or a construct in it.
             id: The construct's name in its scope.
-            gateway_url: Where the function reaches the gateway: the internal load balancer, or the public name.
-            key_secret: The gateway's key, as the secret's whole text.
+            gateway_url: The gateway's public URL.
+            key_secret: The secret whose value is the gateway's key.
             model: The model group that answers.
             alarm_topic: The topic to which alarms are sent.
-            log_retention: How long the function's and the conversations' logs are kept.
+            log_retention: Retention of the function's and the conversations' logs.
         """
         super().__init__(scope, id)
         self.function = self._function(log_retention)
@@ -112,7 +111,7 @@ class Chatbot(Construct):
         )
 
     def _version(self) -> lex.CfnBotVersion:
-        """A snapshot of the bot. CloudFormation makes a new one only for a new name, so the name tells the content."""
+        """A snapshot of the bot; its logical id has a digest of the content: a changed bot gets a new version."""
         content = Stack.of(self).resolve([self.bot.bot_locales, self.bot.data_privacy, blueprint.IDLE_SESSION_S])
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return lex.CfnBotVersion(
@@ -130,7 +129,7 @@ class Chatbot(Construct):
         )
 
     def _alias(self, version: lex.CfnBotVersion, log_retention: logs.RetentionDays) -> lex.CfnBotAlias:
-        """The name under which clients call the bot; the second of the two switches for the code hook is here."""
+        """The alias that clients call; it also enables the code hook, besides the intents."""
         self.conversations = self._log_group("Conversations", log_retention, masked=True)
         self.conversations.grant_write(self._bot_role)
         hook = lex.CfnBotAlias.LambdaCodeHookProperty(
@@ -157,7 +156,7 @@ class Chatbot(Construct):
         return alias
 
     def _log_group(self, name: str, retention: logs.RetentionDays, *, masked: bool = False) -> logs.LogGroup:
-        """A log group that goes with the stack; `masked` hides in it what the guardrail hides from the models."""
+        """A log group that is deleted with the stack; `masked` masks e-mail addresses and phone numbers in it."""
         identifiers = [logs.DataIdentifier.EMAILADDRESS, logs.DataIdentifier.PHONENUMBER_US]
         policy = logs.DataProtectionPolicy(identifiers=identifiers) if masked else None
         return logs.LogGroup(
@@ -165,7 +164,7 @@ class Chatbot(Construct):
         )
 
     def _alarms(self, topic: sns.ITopic | None) -> tuple[cloudwatch.Alarm, ...]:
-        """The function failed or was refused, or several turns in five minutes had no answer."""
+        """Alarms: the function failed or was throttled, or several turns in five minutes had no answer."""
         unanswered = self.log_group.add_metric_filter(
             "Unanswered",
             filter_pattern=logs.FilterPattern.string_value("$.level", "=", "ERROR"),
@@ -202,7 +201,7 @@ class Chatbot(Construct):
 
 
 def _locale() -> lex.CfnBot.BotLocaleProperty:
-    """The bot's one language, with the intent for everything and the one that Lex wants beside it."""
+    """The bot's language, with the fallback intent for every message and the custom intent that Lex requires."""
     hook = _hook()
     return lex.CfnBot.BotLocaleProperty(
         locale_id=blueprint.LOCALE,
@@ -227,7 +226,7 @@ def _locale() -> lex.CfnBot.BotLocaleProperty:
 
 
 def _hook() -> lex.CfnBot.FulfillmentCodeHookSettingProperty:
-    """The function is asked; Lex itself speaks only where the function failed or took too long."""
+    """The code hook; Lex sends a message of its own only if the function fails or times out."""
     sorry = lex.CfnBot.ResponseSpecificationProperty(
         message_groups_list=[
             lex.CfnBot.MessageGroupProperty(

@@ -64,7 +64,7 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
     [
         (lambda c: c["guardrails"][2]["litellm_params"].update(guardrail="bedrocks"), "shape", "content-filter-input"),
         (lambda c: c["guardrails"][2]["litellm_params"].update(guardrailidentifier="x"), "shape", "guardrailidentifie"),
-        (lambda c: c["general_settings"].update(master_key="sk-1234"), "shape", "is written out"),
+        (lambda c: c["general_settings"].update(master_key="sk-1234"), "shape", "is a literal value"),
         (lambda c: c["router_settings"].update(fallback=[]), "shape", "router_settings.fallback"),
         (lambda c: c["model_list"][0]["model_info"].pop("base_model"), "shape", "claude-sonnet"),
         (lambda c: c["model_list"][0]["model_info"].update(base_model="us.nobody.model-v9:0"), "price", "has no price"),
