@@ -26,7 +26,7 @@ from qa_eval_infra.services import Cluster, Gateway, Phoenix
 from qa_eval_infra.settings import CLOUDFRONT_REGION, QaEvalSettings
 
 FLAGS: Final[dict[str, Any]] = {
-    # The stack in us-east-1 hands over its ARNs by CloudFormation's own function, not by functions of CDK's.
+    # References to the stack in us-east-1 use CloudFormation's own function, not custom resources of CDK.
     "@aws-cdk/core:defaultCrossStackReferences": "weak",
     "@aws-cdk/aws-iam:minimizePolicies": True,
     "@aws-cdk/core:checkSecretUsage": True,
@@ -61,7 +61,7 @@ CHATBOT_KEY: Final = blueprint_secrets.Secret(
 
 
 class HomeStack(cdk.Stack):
-    """Everything but what CloudFront wants in us-east-1."""
+    """Everything except CloudFront's resources in us-east-1."""
 
     def __init__(
         self, scope: Construct, id: str, settings: QaEvalSettings, us_east_1: EdgeStack | None, **options: Any
@@ -76,7 +76,7 @@ class HomeStack(cdk.Stack):
         callers = CloudFrontAddresses(self, "CloudFront", log_group).peer
         balancer = LoadBalancer(self, "LoadBalancer", settings, network, callers, log_bucket, zone)
         edge = Edge(self, "Edge", settings, balancer, log_bucket, zone, us_east_1)
-        # A VPC origin wants an internet gateway in the VPC, though nothing passes it.
+        # A VPC origin requires an internet gateway in the VPC, although no traffic passes it.
         edge.node.add_dependency(network.vpc.node.find_child("VPCGW"))
 
         secrets = Secrets(self, "Secrets")
