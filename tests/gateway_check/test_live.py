@@ -85,8 +85,8 @@ def test_a_guardrail_that_is_down_is_a_finding(gateway: RealGateway, bedrock: Fa
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c["guardrails"][2].update(guardrail_name="another"), "another is declared and not loaded"),
-        (lambda c: c["guardrails"][2].update(guardrail_name="another"), f"{INPUT} is loaded and not declared"),
+        (lambda c: c["guardrails"][2].update(guardrail_name="another"), "another is declared but not loaded"),
+        (lambda c: c["guardrails"][2].update(guardrail_name="another"), f"{INPUT} is loaded but not declared"),
         (
             lambda c: c["guardrails"][2]["litellm_params"].update(mode="during_call"),
             "runs with mode: pre_call, not during_call",
