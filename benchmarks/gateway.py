@@ -33,7 +33,7 @@ from fake_bedrock import FakeBedrock
 from real_gateway import KEY, RealGateway, blueprint_config, start_gateway
 
 from qa_eval.blueprint.secrets import VALKEY_PASSWORD
-from qa_eval.stack import environments, ports, processes, servers, state
+from qa_eval.stack import environments, health, ports, processes, servers, state
 from qa_eval.stack.processes import Server
 
 PROMPT = (
@@ -128,13 +128,13 @@ def _started(stack: ExitStack, url: str) -> list[Column]:
 def _stack_server(name: str, **neighbours: int) -> Iterator[Server]:
     """One of the local stack's servers, as the stack describes it."""
     environments.ensure(servers.environment(name), print)
-    with state.changing(print):
-        chosen = {**dict.fromkeys(ports.USUAL, 1), **neighbours, name: ports._free_port([])}
-        described = servers.describe(servers.Plan(chosen, state.Options(valkey=True)))
+    with state.stack_lock(print):
+        chosen = {**dict.fromkeys(ports.DEFAULTS, 1), **neighbours, name: ports._free_port([])}
+        described = servers.describe(servers.StackPlan(chosen, state.StackFeatures(valkey=True)))
         server = next(each for each in described if each.name == name)
     record = processes.start(server)
     try:
-        processes.wait_until_healthy([(server, record)], print)
+        health.wait_until_healthy([(server, record)], print)
         yield server
     finally:
         processes.stop({server.mark: record})

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from qa_eval import doctor
 from qa_eval.cli.main import app
-from qa_eval.doctor import Finding
+from qa_eval.doctor import DoctorFinding
 from qa_eval.stack import RunningStack, ports
 
 
-def found(name: str) -> Finding:
-    return next(each for each in doctor.examine() if each.name == name)
+def found(name: str) -> DoctorFinding:
+    return next(each for each in doctor.run_checks() if each.name == name)
 
 
 def test_this_machine_is_well_and_no_secret_is_shown(
@@ -47,7 +47,7 @@ def test_this_machine_is_well_and_no_secret_is_shown(
 def test_every_finding_that_is_not_well_has_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("QA_EVAL_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    findings = doctor.examine()
+    findings = doctor.run_checks()
     assert [each for each in findings if each.state != "ok" and not each.remedy] == []
     states = {each.name: each.state for each in findings}
     assert states["environment model"] == "note"
@@ -59,8 +59,8 @@ def test_a_full_disk_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(0, 0, 5_000_000))
     monkeypatch.setenv("QA_EVAL_CACHE_DIR", str(tmp_path / "cache"))
-    assert found("room for the servers").state == found("room for runs").state == "problem"
-    assert "set QA_EVAL_CACHE_DIR" in found("room for the servers").remedy
+    assert found("disk space for the servers").state == found("disk space for runs").state == "problem"
+    assert "set QA_EVAL_CACHE_DIR" in found("disk space for the servers").remedy
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == 1
     assert "2 problems." in done.output
@@ -80,8 +80,8 @@ def test_a_library_that_is_missing_or_too_old_is_a_problem(monkeypatch: pytest.M
         return "0.1" if package == "pandas" else known(package)
 
     monkeypatch.setattr(doctor, "version", version)
-    problems = [each.text for each in doctor.examine() if each.state == "problem"]
-    assert problems == ["pandas is 0.1; >=2.2 is needed", "scipy is missing; >=1.14 is needed"]
+    problems = [each.text for each in doctor.run_checks() if each.state == "problem"]
+    assert problems == ["pandas is 0.1, required is >=2.2", "scipy is missing, required is >=1.14"]
     assert found("extra local").state == "note"
     assert found("extra local").remedy == "pip install 'qa-eval[local]'"
 
@@ -89,6 +89,6 @@ def test_a_library_that_is_missing_or_too_old_is_a_problem(monkeypatch: pytest.M
 def test_a_port_that_another_program_has_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        monkeypatch.setattr(ports, "USUAL", {"edge": port, "model": None})
+        monkeypatch.setattr(ports, "DEFAULTS", {"edge": port, "model": None})
         assert found(f"port {port}").state == "note"
     assert found(f"port {port}").text == "free"

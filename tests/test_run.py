@@ -10,6 +10,7 @@ from fake_gateway import KEY, Serve
 import qa_eval
 from qa_eval.aws import deployed
 from qa_eval.errors import InputError
+from qa_eval.experiment.execute import Servers
 from qa_eval.stack import RunningStack
 
 
@@ -19,6 +20,7 @@ from qa_eval.stack import RunningStack
         ({}, "no gateway to ask: give --local"),
         ({"gateway": "http://127.0.0.1:9"}, "no Phoenix to record in"),
         ({"local": True, "gateway": "http://127.0.0.1:9"}, "leave out --gateway"),
+        ({"servers": Servers("http://127.0.0.1:9"), "local": True}, "`servers` names gateway and Phoenix"),
         ({"local": True, "models": []}, "at least one model"),
         ({"local": True, "temperature": 3.0}, "--temperature 3"),
         ({"local": True, "max_tokens": 0}, "--max-tokens 0"),
@@ -54,6 +56,18 @@ def test_the_plain_twin_has_the_same_signature() -> None:
     plain, twin = qa_eval.run_experiment, qa_eval.async_run_experiment
     assert inspect.signature(plain).parameters == inspect.signature(twin).parameters
     assert plain.__name__ == "run_experiment"
+
+
+def test_servers_that_are_known_already_are_used_with_their_keys(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", "of another gateway")
+    gateway = serve(lambda *_: "Paris")
+    dataset = qa_eval.load_dataset("sample", examples=2)
+
+    result = qa_eval.run_experiment(dataset, models=["qa"], servers=Servers(gateway.url, KEY))
+
+    assert len(result.experiments[0].entries) == 2
+    assert all(KEY in str(headers) for headers in gateway.headers)
+    assert KEY.encode() not in result.journal.read_bytes()
 
 
 def test_a_deployed_stack_is_found_by_its_name(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

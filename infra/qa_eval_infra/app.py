@@ -1,7 +1,6 @@
-"""From settings to a cloud assembly, the folder that the CDK command deploys.
+"""Synthesise settings into a cloud assembly, the folder that the CDK command deploys.
 
-No account, no network, no look-up: what is written there is what is deployed. The work is done by aws-cdk-lib, which
-runs on Node.js.
+It needs no account, no network and no look-ups. aws-cdk-lib runs on Node.js.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ def synth(settings: QaEvalSettings, output: Path) -> Path:
     """Write the stacks' templates and assets.
 
     Args:
-        settings: What was chosen.
-        output: A folder; the templates that an earlier call left in it are replaced.
+        settings: The settings.
+        output: A folder; templates of an earlier call in it are replaced.
 
     Returns:
         The folder.
@@ -38,14 +37,14 @@ def synth(settings: QaEvalSettings, output: Path) -> Path:
         for old in (*output.glob("*.template.json"), *output.glob("*.assets.json")):
             old.unlink()  # a stack that these settings do not have
     except OSError as error:
-        raise DeploymentError(f"{output} cannot be written ({error.strerror}): give another --output.") from None
+        raise DeploymentError(f"{output} cannot be written ({error.strerror}): give another `output`.") from None
     # Absolute, because Node.js stays in the folder in which it was first started.
     build(settings, str(output.absolute())).synth()
     return output
 
 
 def prepare() -> None:
-    """Look whether CDK can run here, and keep it quiet about what the user cannot help.
+    """Check that CDK can run, and disable warnings that the user cannot act on.
 
     Raises:
         DeploymentError: The extra `infra` or Node.js is missing.
@@ -54,10 +53,10 @@ def prepare() -> None:
         raise DeploymentError("Deploying needs the extra `infra`: pip install 'qa-eval[infra]'.")
     node = shutil.which(os.environ.get("JSII_NODE", "node"))
     if node is None:
-        raise DeploymentError("Node.js is missing, on which CDK runs: install version 20 or newer.")
+        raise DeploymentError("Node.js is missing, which CDK needs: install version 20 or newer.")
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
     if found := re.match(r"v(\d+)", version):
-        # A page of red for a Node.js past its end of life, which works.
+        # It prints a long warning for a Node.js past its end of life, which works.
         os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", found[1])
-    # CDK's own check of the templates takes three times as long as all the rest; the tests run the same check.
+    # CDK's validation takes three times as long as the rest of the synthesis; the tests run the same validation.
     os.environ.setdefault("CDK_VALIDATION", "false")

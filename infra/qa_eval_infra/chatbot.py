@@ -1,19 +1,16 @@
-"""The chatbot on AWS: an Amazon Lex bot whose every answer a Lambda function fetches from the gateway.
+"""The chatbot on AWS: an Amazon Lex bot, and a Lambda function that gets its answers from the gateway.
 
-In: the gateway's URL and key, and where in the network the function stands. Out: the bot, its alias, and the outputs
-by which `qa-eval chat --stack` finds them.
+In: the gateway's URL and key. Out: the bot, its alias, and the outputs that `qa-eval chat --stack` reads.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final
 
-from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, CfnOutput, Duration, IgnoreMode, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lex as lex
@@ -24,19 +21,7 @@ from constructs import Construct
 
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.blueprint import budgets
-from qa_eval.blueprint.chatbot.handler import SORRY
-
-CONCURRENCY: Final = 25
-"""Conversations at once: what Lex serves on an alias."""
-
-_NETWORK_ACTIONS: Final = (
-    "ec2:CreateNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:DeleteNetworkInterface",
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:UnassignPrivateIpAddresses",
-)
+from qa_eval.blueprint.chatbot.messages import SORRY
 
 
 class Chatbot(Construct):
@@ -50,9 +35,6 @@ class Chatbot(Construct):
         gateway_url: str,
         key_secret: secretsmanager.ISecret,
         model: str,
-        vpc: ec2.IVpc | None = None,
-        subnets: ec2.SubnetSelection | None = None,
-        security_group: ec2.ISecurityGroup | None = None,
         alarm_topic: sns.ITopic | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
@@ -60,17 +42,14 @@ class Chatbot(Construct):
         Args:
             scope: The stack, or a construct in it.
             id: The construct's name in its scope.
-            gateway_url: Where the function reaches the gateway: the internal load balancer, or the public name.
-            key_secret: The gateway's key, as the secret's whole text.
+            gateway_url: The gateway's public URL.
+            key_secret: The secret whose value is the gateway's key.
             model: The model group that answers.
-            vpc: The network of the gateway; None where the gateway is public.
-            subnets: Where in `vpc` the function stands. Secrets Manager must be reachable from there.
-            security_group: The function's; the load balancer must admit it.
-            alarm_topic: Who is told of alarms.
-            log_retention: How long the function's and the conversations' logs are kept.
+            alarm_topic: The topic to which alarms are sent.
+            log_retention: Retention of the function's and the conversations' logs.
         """
         super().__init__(scope, id)
-        self.function = self._function(vpc, subnets, security_group, log_retention)
+        self.function = self._function(log_retention)
         self.function.add_environment("LITELLM_ENDPOINT", gateway_url)
         self.function.add_environment("LITELLM_MODEL", model)
         self.function.add_environment("LITELLM_API_KEY_SECRET_ARN", key_secret.secret_arn)
@@ -85,36 +64,26 @@ class Chatbot(Construct):
         self._output(blueprint.ALIAS_OUTPUT, self.alias.attr_bot_alias_id)
         self._output(blueprint.MODEL_OUTPUT, model)
 
-    def _function(
-        self,
-        vpc: ec2.IVpc | None,
-        subnets: ec2.SubnetSelection | None,
-        security_group: ec2.ISecurityGroup | None,
-        log_retention: logs.RetentionDays,
-    ) -> lambda_.Function:
+    def _function(self, log_retention: logs.RetentionDays) -> lambda_.Function:
         self.log_group = self._log_group("FunctionLogs", log_retention)
         role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(role)
-        if vpc:
-            # Lambda makes the network interfaces in the function's name; they have no ARN beforehand.
-            role.add_to_policy(iam.PolicyStatement(actions=list(_NETWORK_ACTIONS), resources=["*"]))
         return lambda_.Function(
             self,
             "Function",
             description="Fulfils the Lex bot's turns through the LiteLLM gateway",
             code=lambda_.Code.from_asset(
-                str(blueprint.asset_folder()), exclude=["__init__.py", "__pycache__", "*.pyc", ".*"]
+                str(blueprint.asset_root()),
+                exclude=["/*", f"!/{blueprint.ASSET_PACKAGE}", "__pycache__", "*.pyc"],
+                ignore_mode=IgnoreMode.GIT,
             ),
-            handler="handler.lambda_handler",
+            handler=blueprint.HANDLER,
             runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,
             memory_size=512,
             timeout=Duration.seconds(budgets.LAMBDA),
-            reserved_concurrent_executions=CONCURRENCY,
+            reserved_concurrent_executions=blueprint.CONCURRENCY,
             role=role,
-            vpc=vpc,
-            vpc_subnets=subnets,
-            security_groups=[security_group] if security_group else None,
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.JSON,
             application_log_level_v2=lambda_.ApplicationLogLevel.INFO,
@@ -142,7 +111,7 @@ class Chatbot(Construct):
         )
 
     def _version(self) -> lex.CfnBotVersion:
-        """A snapshot of the bot. CloudFormation makes a new one only for a new name, so the name tells the content."""
+        """A snapshot of the bot; its logical id has a digest of the content: a changed bot gets a new version."""
         content = Stack.of(self).resolve([self.bot.bot_locales, self.bot.data_privacy, blueprint.IDLE_SESSION_S])
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return lex.CfnBotVersion(
@@ -160,7 +129,7 @@ class Chatbot(Construct):
         )
 
     def _alias(self, version: lex.CfnBotVersion, log_retention: logs.RetentionDays) -> lex.CfnBotAlias:
-        """The name under which clients call the bot; the second of the two switches for the code hook is here."""
+        """The alias that clients call; it also enables the code hook, besides the intents."""
         self.conversations = self._log_group("Conversations", log_retention, masked=True)
         self.conversations.grant_write(self._bot_role)
         hook = lex.CfnBotAlias.LambdaCodeHookProperty(
@@ -187,7 +156,7 @@ class Chatbot(Construct):
         return alias
 
     def _log_group(self, name: str, retention: logs.RetentionDays, *, masked: bool = False) -> logs.LogGroup:
-        """A log group that goes with the stack; `masked` hides in it what the guardrail hides from the models."""
+        """A log group that is deleted with the stack; `masked` masks e-mail addresses and phone numbers in it."""
         identifiers = [logs.DataIdentifier.EMAILADDRESS, logs.DataIdentifier.PHONENUMBER_US]
         policy = logs.DataProtectionPolicy(identifiers=identifiers) if masked else None
         return logs.LogGroup(
@@ -195,7 +164,7 @@ class Chatbot(Construct):
         )
 
     def _alarms(self, topic: sns.ITopic | None) -> tuple[cloudwatch.Alarm, ...]:
-        """The function failed or was refused, or several turns in five minutes had no answer."""
+        """Alarms: the function failed or was throttled, or several turns in five minutes had no answer."""
         unanswered = self.log_group.add_metric_filter(
             "Unanswered",
             filter_pattern=logs.FilterPattern.string_value("$.level", "=", "ERROR"),
@@ -232,7 +201,7 @@ class Chatbot(Construct):
 
 
 def _locale() -> lex.CfnBot.BotLocaleProperty:
-    """The bot's one language, with the intent for everything and the one that Lex wants beside it."""
+    """The bot's language, with the fallback intent for every message and the custom intent that Lex requires."""
     hook = _hook()
     return lex.CfnBot.BotLocaleProperty(
         locale_id=blueprint.LOCALE,
@@ -257,7 +226,7 @@ def _locale() -> lex.CfnBot.BotLocaleProperty:
 
 
 def _hook() -> lex.CfnBot.FulfillmentCodeHookSettingProperty:
-    """The function is asked; Lex itself speaks only where the function failed or took too long."""
+    """The code hook; Lex sends a message of its own only if the function fails or times out."""
     sorry = lex.CfnBot.ResponseSpecificationProperty(
         message_groups_list=[
             lex.CfnBot.MessageGroupProperty(

@@ -1,7 +1,7 @@
-"""What the platform costs in a month in which nobody asks anything, by component, from the settings.
+"""The monthly cost of the idle platform by component, computed from the settings.
 
-The prices are those of us-east-1, on demand, taken from the named pages and not from AWS's own price list; what is
-used (tokens, requests, gigabytes) comes on top. AWS's calculator has the last word.
+The prices are on-demand prices of us-east-1 from the named pages, not from AWS's price list; usage (tokens, requests,
+gigabytes) is extra. AWS's calculator is authoritative.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ AS_OF: Final = "November 2026"
 HOURS: Final = 730
 ZONES: Final = 2
 _OTHER_SECRETS: Final = 3
-"""Aurora's own, and the two virtual keys."""
+"""Aurora's own secret, and the two virtual keys."""
 _RULES: Final = 4
 _ENDPOINTS: Final = 3
 _ALARMS: Final = 13
 _CHATBOT_ALARMS: Final = 3
 _METRICS: Final = 2
-"""The readiness of the two servers; the chatbot has one of its own, of the turns without an answer."""
+"""The readiness of the two servers; the chatbot has another for its unanswered turns."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """One unit's price in US dollars, and where it was read."""
+    """The price of one unit in US dollars, with its source."""
 
     usd: float
     source: str
@@ -40,20 +40,20 @@ ARM_SHARE: Final = 0.8
 """Fargate on ARM, as a share of its price on x86."""
 ACU: Final = Price(0.12, "c3x.dev, 2026")
 NAT: Final = Price(0.045, "zacfukuda.com, June 2026")
-ADDRESS: Final = Price(0.005, "not looked up: as AWS announced it for 2024")
+ADDRESS: Final = Price(0.005, "not verified: as announced by AWS for 2024")
 BALANCER: Final = Price(0.0225, "a calculator's site, 2026")
 WEB_ACL: Final = Price(5.0, "c3x.dev, 2026")
 WEB_RULE: Final = Price(1.0, "c3x.dev, 2026")
 SECRET: Final = Price(0.40, "hivebook.wiki and awsready.net, 2026")
-ZONE: Final = Price(0.50, "not looked up")
-ENDPOINT: Final = Price(0.01, "not looked up")
-ALARM: Final = Price(0.10, "not looked up")
-METRIC: Final = Price(0.30, "not looked up")
-DASHBOARD: Final = Price(3.0, "not looked up; the first three of an account are free")
+ZONE: Final = Price(0.50, "not verified")
+ENDPOINT: Final = Price(0.01, "not verified")
+ALARM: Final = Price(0.10, "not verified")
+METRIC: Final = Price(0.30, "not verified")
+DASHBOARD: Final = Price(3.0, "not verified; the first three of an account are free")
 CACHE_NODES: Final = {
-    "cache.t4g.micro": Price(0.0128, "not looked up"),
-    "cache.t4g.small": Price(0.0256, "not looked up"),
-    "cache.t4g.medium": Price(0.052, "not looked up"),
+    "cache.t4g.micro": Price(0.0128, "not verified"),
+    "cache.t4g.small": Price(0.0256, "not verified"),
+    "cache.t4g.medium": Price(0.052, "not verified"),
 }
 
 
@@ -63,18 +63,18 @@ class Component:
 
     name: str
     usd: float | None
-    """A month's; None where no price is known here."""
+    """US dollars a month; None if the price is unknown."""
     how: str
     source: str
 
 
 def estimate(settings: QaEvalSettings) -> tuple[Component, ...]:
-    """The idle month, the dearest part of it in the order in which a request meets them."""
+    """The components' monthly costs, in the order in which a request passes them."""
     return tuple(_components(settings))
 
 
 def total(components: tuple[Component, ...]) -> float:
-    """Their sum in US dollars, without those whose price is not known."""
+    """Their sum in US dollars, without components of unknown price."""
     return sum(component.usd or 0 for component in components)
 
 
@@ -82,7 +82,7 @@ def _components(settings: QaEvalSettings) -> Iterator[Component]:
     if settings.waf:
         yield _fixed("WAF", WEB_ACL.usd + _RULES * WEB_RULE.usd, f"one ACL, {_RULES} rules", WEB_ACL)
     if settings.domain:
-        yield _fixed("Route 53", ZONE.usd, "one hosted zone, if this is its only use", ZONE)
+        yield _fixed("Route 53", ZONE.usd, "one hosted zone, if used only for this", ZONE)
     yield _hourly("Load balancer", 1, BALANCER, "one, without its capacity units")
     yield from _network(settings)
     gateway = _task(settings, settings.gateway_cpu, settings.gateway_memory)
@@ -99,7 +99,7 @@ def _components(settings: QaEvalSettings) -> Iterator[Component]:
     alarms = _ALARMS + (_CHATBOT_ALARMS if settings.chatbot else 0)
     metrics = _METRICS + settings.chatbot
     usd = alarms * ALARM.usd + metrics * METRIC.usd + DASHBOARD.usd
-    yield _fixed("CloudWatch", usd, f"{alarms} alarms, {metrics} own metrics, one dashboard, no logs", ALARM)
+    yield _fixed("CloudWatch", usd, f"{alarms} alarms, {metrics} custom metrics, one dashboard, no logs", ALARM)
 
 
 def _network(settings: QaEvalSettings) -> Iterator[Component]:
@@ -121,7 +121,7 @@ def _cache(settings: QaEvalSettings) -> Component:
     nodes = 2 if settings.cache_replica else 1
     how = f"{nodes} x {settings.cache_node}"
     price = CACHE_NODES.get(settings.cache_node)
-    return _hourly("Valkey", nodes, price, how) if price else Component("Valkey", None, how, "not known here")
+    return _hourly("Valkey", nodes, price, how) if price else Component("Valkey", None, how, "unknown")
 
 
 def _task(settings: QaEvalSettings, cpu: int, memory: int) -> Price:

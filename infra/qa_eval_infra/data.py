@@ -1,4 +1,4 @@
-"""What is kept: the generated secrets, Aurora PostgreSQL and Valkey."""
+"""Persistent data: the generated secrets, Aurora PostgreSQL and Valkey."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from qa_eval_infra.network import Network
 from qa_eval_infra.settings import QaEvalSettings
 
 DATABASE: Final = "qa_eval"
-"""One database; LiteLLM has its schema `public` (its migrations want that one empty), Phoenix the schema `phoenix`."""
+"""One database: LiteLLM uses the schema `public` (its migrations need it empty), Phoenix the schema `phoenix`."""
 PHOENIX_SCHEMA: Final = "phoenix"
 
 
 class Secrets(Construct):
-    """One Secrets Manager secret for each of the blueprint's, by its name."""
+    """A Secrets Manager secret for each secret of the blueprint."""
 
     def __init__(self, scope: Construct, id: str) -> None:
         super().__init__(scope, id)
@@ -32,7 +32,7 @@ class Secrets(Construct):
 
 
 def generated_secret(scope: Construct, secret: Secret) -> sm.Secret:
-    """A secret that Secrets Manager makes by the blueprint's rule: letters and digits, at least one of each kind."""
+    """A secret that Secrets Manager generates by the blueprint's rule: letters of both cases and digits."""
     return sm.Secret(
         scope,
         secret.name.title().replace("-", ""),
@@ -47,7 +47,7 @@ def generated_secret(scope: Construct, secret: Secret) -> sm.Secret:
 
 
 class Database(Construct):
-    """Aurora PostgreSQL Serverless v2, encrypted, backed up, reachable from the tasks only."""
+    """Aurora PostgreSQL Serverless v2, encrypted, with backups, reachable only from the tasks."""
 
     def __init__(self, scope: Construct, id: str, settings: QaEvalSettings, network: Network) -> None:
         super().__init__(scope, id)
@@ -74,7 +74,7 @@ class Database(Construct):
 
 
 class Cache(Construct):
-    """Valkey with TLS and a password, cluster mode off: LiteLLM's router speaks to one node, not to a cluster."""
+    """Valkey with TLS and a password, without cluster mode, which LiteLLM's router does not support."""
 
     PORT: Final = 6379
 
@@ -87,7 +87,7 @@ class Cache(Construct):
         subnets = elasticache.CfnSubnetGroup(
             self,
             "Subnets",
-            description="Where Valkey is",
+            description="Subnets of Valkey",
             subnet_ids=network.vpc.select_subnets(subnet_type=network.inner_subnets.subnet_type).subnet_ids,
         )
         group = elasticache.CfnReplicationGroup(

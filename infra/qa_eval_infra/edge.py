@@ -1,4 +1,4 @@
-"""The edge: what CloudFront needs in us-east-1, the distribution, and its name."""
+"""The edge: CloudFront's resources in us-east-1, the distribution, and its DNS records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qa_eval_infra.loadbalancer import ORIGIN_HEADER, LoadBalancer
 from qa_eval_infra.settings import QaEvalSettings
 
 COUNTED: Final = {
-    # Prompts are long and quote anything, traces hold code and addresses: rules on bodies only count.
+    # Prompts are long and may quote anything, traces contain code and addresses: rules on bodies only count.
     "AWSManagedRulesCommonRuleSet": (
         "SizeRestrictions_BODY",
         "EC2MetaDataSSRF_BODY",
@@ -39,7 +39,7 @@ COUNTED: Final = {
 
 
 def hosted_zone(scope: Construct, settings: QaEvalSettings) -> route53.IHostedZone | None:
-    """The zone by its id. A record without a name of its own then stands at the domain itself."""
+    """The zone by its id, under the domain's name, so that records without a name are at the domain itself."""
     if settings.domain is None or settings.hosted_zone_id is None:
         return None
     return route53.HostedZone.from_hosted_zone_attributes(
@@ -48,7 +48,7 @@ def hosted_zone(scope: Construct, settings: QaEvalSettings) -> route53.IHostedZo
 
 
 class EdgeStack(cdk.Stack):
-    """The certificate and the web ACL, where there are any."""
+    """The certificate and the web ACL, as far as the settings enable them."""
 
     def __init__(self, scope: Construct, id: str, settings: QaEvalSettings, **options: Any) -> None:
         super().__init__(scope, id, **options)
@@ -61,7 +61,7 @@ class EdgeStack(cdk.Stack):
 
     @staticmethod
     def is_needed(settings: QaEvalSettings) -> bool:
-        """Whether there is anything to put into it."""
+        """Whether the settings need this stack."""
         return settings.waf or settings.domain is not None
 
 
@@ -118,7 +118,7 @@ def _visibility(metric: str) -> waf.CfnWebACL.VisibilityConfigProperty:
 
 
 class Edge(Construct):
-    """The distribution before the load balancer, and its records."""
+    """The distribution in front of the load balancer, and its DNS records."""
 
     def __init__(
         self,
@@ -161,12 +161,12 @@ def _behavior(origin: cloudfront.IOrigin) -> cloudfront.BehaviorOptions:
         cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
         origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER,
         response_headers_policy=cloudfront.ResponseHeadersPolicy.SECURITY_HEADERS,
-        compress=False,  # a compressed stream would be held back until there is enough of it
+        compress=False,  # compression would buffer streams
     )
 
 
 def _origin(settings: QaEvalSettings, balancer: LoadBalancer) -> cloudfront.IOrigin:
-    """HTTPS to the load balancer where a domain has a certificate there; else HTTP inside AWS's own network."""
+    """HTTPS to the load balancer with a domain, else HTTP inside AWS's network."""
     read, keep = cdk.Duration.seconds(CLOUDFRONT_READ), cdk.Duration.seconds(CLOUDFRONT_KEEPALIVE)
     policy = (
         cloudfront.OriginProtocolPolicy.HTTPS_ONLY if settings.domain else cloudfront.OriginProtocolPolicy.HTTP_ONLY

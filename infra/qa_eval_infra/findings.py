@@ -1,4 +1,4 @@
-"""Which findings of cdk-nag's AwsSolutions are accepted, where, and why."""
+"""The accepted findings of cdk-nag's AwsSolutions, with their reasons."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from qa_eval_infra.settings import QaEvalSettings
 
 
 def accept(construct: IConstruct, rule: str, reason: str) -> None:
-    """Accept one rule on a construct and all that it holds; a finding with an own scope is `RULE[scope]`."""
+    """Accept a rule on a construct and its children; `RULE[scope]` accepts a single finding of a rule."""
     acknowledgment = cdk.Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason)
     cdk.Validations.of(construct).acknowledge(acknowledgment)
 
 
 def accept_everywhere(stack: cdk.Stack, settings: QaEvalSettings) -> None:
-    """What the design or a setting decides for the whole stack."""
+    """Accept the findings that follow from the design or from a setting."""
     for rule, reason in _reasons(settings):
         accept(stack, rule, reason)
 
@@ -27,24 +27,24 @@ _BASIC: Final = "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/
 
 
 def _reasons(settings: QaEvalSettings) -> Iterable[tuple[str, str]]:
-    yield "SMG4", "Changed by hand: the gateway's salt can never change, and the others are read when a task starts"
-    yield "ECS2", "What stands in plain environment variables is no secret; every secret comes from Secrets Manager"
-    yield "S1", "The bucket holds the access logs themselves"
-    yield "CFR1", "Who may ask is decided by keys, not by countries"
-    yield "IAM5[Resource::*]", "Describing prefix lists and making a function's network interface know no ARN"
+    yield "SMG4", "Rotated manually: the gateway's salt cannot change, and the others are read when a task starts"
+    yield "ECS2", "Plain environment variables contain no secret; every secret comes from Secrets Manager"
+    yield "S1", "The bucket contains the access logs"
+    yield "CFR1", "Access is controlled by keys, not by countries"
+    yield "IAM5[Resource::*]", "Describing prefix lists cannot be restricted to an ARN"
     yield _BASIC, "CDK's own function, which looks up CloudFront's prefix list while the stack is deployed"
     tasks = f"arn:<AWS::Partition>:ecs:{settings.region}:<AWS::AccountId>:task/*"
-    yield f"IAM5[Resource::{tasks}]", "A task's id is known when it runs; a condition names the one cluster"
+    yield f"IAM5[Resource::{tasks}]", "A task's id is unknown before it runs; a condition restricts the cluster"
     if settings.chatbot:
-        yield "LEX4", "CloudWatch encrypts the log with its own key, and a data protection policy masks in it"
+        yield "LEX4", "CloudWatch encrypts the log with its own key, and a data protection policy masks personal data"
     if settings.domain is None:
-        yield "CFR4", "CloudFront's own certificate allows no choice of the protocol; a domain brings TLS 1.2"
+        yield "CFR4", "CloudFront's own certificate has a fixed minimum protocol; a domain has TLS 1.2"
     if not settings.waf:
-        yield "CFR2", "The setting `waf` says so"
+        yield "CFR2", "Disabled by the setting `waf`"
     if not settings.container_insights:
-        yield "ECS4", "Container Insights are priced by metric: a setting turns them on"
+        yield "ECS4", "Container Insights are priced by metric; a setting enables them"
     if not settings.cache_replica:
-        yield "AEC4", "The cache holds cooldowns and counters, which may be lost: a setting adds a replica"
+        yield "AEC4", "The cache contains cooldowns and counters, which may be lost; a setting adds a replica"
     if not settings.deletion_protection:
-        yield "RDS10", "The setting `deletion_protection` says so"
-        yield "ELB3", "The setting `deletion_protection` says so"
+        yield "RDS10", "Disabled by the setting `deletion_protection`"
+        yield "ELB3", "Disabled by the setting `deletion_protection`"

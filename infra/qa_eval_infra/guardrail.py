@@ -14,7 +14,7 @@ _NAME_LENGTH = 50
 
 
 class Guardrail(Construct):
-    """The guardrail and a published version of it. A changed policy is published anew."""
+    """The guardrail and a published version; a changed policy gets a new version."""
 
     def __init__(self, scope: Construct, id: str, settings: QaEvalSettings) -> None:
         super().__init__(scope, id)
@@ -31,7 +31,7 @@ class Guardrail(Construct):
         )
         self.arn = guardrail.attr_guardrail_arn
         self.id = guardrail.attr_guardrail_id
-        # A version is a snapshot: CloudFormation makes a new one only under a new logical id.
+        # A version is a snapshot: CloudFormation creates a new one only for a new logical id.
         digest = hashlib.sha256(f"{policy.model_dump_json()}{settings.guardrail_strength}".encode()).hexdigest()
         version = bedrock.CfnGuardrailVersion(self, f"Version{digest[:12]}", guardrail_identifier=self.id)
         self.version = version.attr_version

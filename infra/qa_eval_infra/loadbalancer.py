@@ -1,4 +1,4 @@
-"""The load balancer: the blueprint's routing table as listener rules, and the prefix stripped on the way."""
+"""The load balancer: the blueprint's routing table as listener rules, with the removal of path prefixes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from qa_eval_infra.network import Network
 from qa_eval_infra.settings import QaEvalSettings
 
 ORIGIN_HEADER: Final = "X-Origin-Secret"
-ORIGIN_SECRET: Final = Secret("origin-secret", "CloudFront proves itself to a public load balancer with it.", {})
+ORIGIN_SECRET: Final = Secret("origin-secret", "Authenticates CloudFront to a public load balancer.", {})
 
 
 class LoadBalancer(Construct):
-    """One listener; every request matches a rule of the blueprint's, whatever its path."""
+    """One listener; every path matches a rule of the blueprint."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class LoadBalancer(Construct):
             self._rule(route)
 
     def _listen(self, settings: QaEvalSettings, zone: route53.IHostedZone | None) -> elb.ApplicationListener:
-        """HTTPS where there is a name to prove, HTTP where only CloudFront's private connection leads here."""
+        """HTTPS with a domain, else HTTP, which only CloudFront's private connection reaches."""
         nothing = elb.ListenerAction.fixed_response(403, content_type="text/plain", message_body="No such route.")
         if settings.domain is None:
             self.port = 80
@@ -88,7 +88,7 @@ class LoadBalancer(Construct):
         )
 
     def _target(self, server: Server, network: Network) -> elb.ApplicationTargetGroup:
-        """Checked for its life alone: a database that is away for a minute must not cost every task its life."""
+        """A target group with a liveness check only, because an outage of the database must not restart every task."""
         return elb.ApplicationTargetGroup(
             self,
             server.title(),
@@ -128,7 +128,7 @@ class LoadBalancer(Construct):
 
 
 def _without(prefix: str) -> elb.CfnListenerRule.TransformProperty:
-    """Strip a prefix from the path: `/phoenix/x` becomes `/x`, `/phoenix` becomes `/`."""
+    """Remove a prefix from the path: `/phoenix/x` becomes `/x`, `/phoenix` becomes `/`."""
     rewrite = elb.CfnListenerRule.RewriteConfigProperty(regex=f"^{prefix}/?(.*)$", replace="/$1")
     return elb.CfnListenerRule.TransformProperty(
         type="url-rewrite",

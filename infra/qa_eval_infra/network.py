@@ -1,4 +1,4 @@
-"""The network: one VPC in two zones, and how tasks reach what is outside."""
+"""The network: one VPC in two zones, and the tasks' outbound connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDPOINTS: Final = {
 
 
 class Network(Construct):
-    """Public subnets, isolated ones for load balancer and data, and with NAT private ones for tasks."""
+    """Public subnets, isolated subnets for load balancer and data, and with NAT private subnets for tasks."""
 
     def __init__(self, scope: Construct, id: str, settings: QaEvalSettings, log_group: logs.ILogGroup) -> None:
         super().__init__(scope, id)
@@ -32,7 +32,7 @@ class Network(Construct):
             max_azs=2,
             nat_gateways=settings.nat_gateways if nat else 0,
             subnet_configuration=_subnets(nat),
-            restrict_default_security_group=False,  # nothing uses it, and closing it takes a function of its own
+            restrict_default_security_group=False,  # it is unused, and restricting it needs a function
             gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)},
         )
         self.tasks_are_public = not nat
@@ -68,9 +68,9 @@ def _subnets(nat: bool) -> list[ec2.SubnetConfiguration]:
 
 
 class CloudFrontAddresses(Construct):
-    """The prefix list of CloudFront's addresses, found by its name while the stack is deployed.
+    """The prefix list of CloudFront's addresses, looked up by name during the deployment.
 
-    Its id differs by region. A look-up at synth would need an account.
+    Its id depends on the region, and a look-up during the synthesis would need an account.
     """
 
     def __init__(self, scope: Construct, id: str, log_group: logs.ILogGroup) -> None:

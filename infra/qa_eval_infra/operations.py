@@ -1,4 +1,4 @@
-"""Who notices when something is wrong: alarms, a dashboard, the readiness probe and the monthly budget."""
+"""Monitoring: alarms, a dashboard, the readiness probe and the monthly budget."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _BELOW: Final = cw.ComparisonOperator.LESS_THAN_THRESHOLD
 
 
 class AlarmTopic(Construct):
-    """Where every alarm goes."""
+    """The topic of all alarms."""
 
     def __init__(self, scope: Construct, id: str, settings: QaEvalSettings) -> None:
         super().__init__(scope, id)
         self.topic = sns.Topic(self, "Topic", enforce_ssl=True, display_name=f"{settings.name} alarms")
-        # Any policy of its own, even one that only asks for TLS, takes the place of SNS's, which lets alarms in.
+        # A custom policy, such as the one that requires TLS, replaces SNS's default policy, which admits alarms.
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
@@ -53,7 +53,7 @@ class AlarmTopic(Construct):
 
 
 class Readiness(Construct):
-    """Asks both servers every minute, through the edge, whether they can do their work, database included."""
+    """Checks the readiness of both servers, including the database, through the edge every minute."""
 
     def __init__(
         self, scope: Construct, id: str, settings: QaEvalSettings, log_group: logs.ILogGroup, url: str
@@ -70,7 +70,7 @@ class Readiness(Construct):
             log_group=log_group,
             timeout=cdk.Duration.seconds(45),
             environment={"NAMESPACE": self._namespace, "PROBES": cdk.Stack.of(self).to_json_string(probes)},
-            description="Asks every minute whether the gateway and Phoenix can do their work",
+            description="Checks the readiness of the gateway and Phoenix every minute",
         )
         events.Rule(
             self,
@@ -80,7 +80,7 @@ class Readiness(Construct):
         )
 
     def metric(self, server: Server) -> cw.Metric:
-        """1 when the server was ready, 0 when not."""
+        """1 if the server was ready, else 0."""
         return cw.Metric(
             namespace=self._namespace,
             metric_name="Ready",
@@ -91,7 +91,7 @@ class Readiness(Construct):
 
 
 class Operations(Construct):
-    """The alarms, and one dashboard of the same metrics."""
+    """The alarms, and a dashboard of the same metrics."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Operations(Construct):
         name: str,
         metric: cw.IMetric,
         threshold: float,
-        says: str,
+        description: str,
         *,
         periods: int = 1,
         comparison: cw.ComparisonOperator = _ABOVE,
@@ -137,7 +137,7 @@ class Operations(Construct):
             evaluation_periods=periods,
             comparison_operator=comparison,
             treat_missing_data=missing,
-            alarm_description=says,
+            alarm_description=description,
         )
         alarm.add_alarm_action(self._action)
         self._alarms[name] = alarm
@@ -145,7 +145,7 @@ class Operations(Construct):
     def _watch_requests(self, balancer: LoadBalancer) -> None:
         metrics = balancer.balancer.metrics
         own = metrics.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT, period=FIVE_MINUTES)
-        self._alarm("BalancerErrors", own, 10, "The load balancer itself answered with 5xx: no task, or too slow.")
+        self._alarm("BalancerErrors", own, 10, "The load balancer answered with 5xx: no healthy task, or a timeout.")
         for server, target in balancer.targets.items():
             title = server.title()
             errors = target.metrics.http_code_target(elb.HttpCodeTarget.TARGET_5XX_COUNT, period=FIVE_MINUTES)
@@ -165,7 +165,7 @@ class Operations(Construct):
                 f"{title}NotReady",
                 readiness.metric(server),
                 1,
-                f"{title} cannot do its work: its database may be away. Its tasks are left alone meanwhile.",
+                f"{title} is not ready: its database may be unavailable. Its tasks are not restarted.",
                 periods=5,
                 comparison=_BELOW,
                 missing=cw.TreatMissingData.BREACHING,
@@ -176,7 +176,7 @@ class Operations(Construct):
         self._alarm("DatabaseCapacity", used, 90, "Aurora is near `database_max_acu`.", periods=3)
 
     def _watch_bedrock(self, settings: QaEvalSettings) -> None:
-        # All guardrails of the account and region; a guardrail that masks has stepped in as well.
+        # All guardrails of the account and region; masking counts as an intervention too.
         blocks = cw.Metric(
             namespace="AWS/Bedrock/Guardrails",
             metric_name="InvocationsIntervened",
@@ -184,7 +184,7 @@ class Operations(Construct):
             statistic=cw.Stats.SUM,
             period=FIVE_MINUTES,
         )
-        self._alarm("GuardrailBlocks", blocks, 50, "The guardrail stepped in more than 50 times in five minutes.")
+        self._alarm("GuardrailBlocks", blocks, 50, "The guardrail intervened more than 50 times in five minutes.")
         models = sorted(
             {entry.litellm_params.model.removeprefix(PREFIX) for entry in settings.gateway_config.model_list}
         )
@@ -192,7 +192,7 @@ class Operations(Construct):
         total = cw.MathExpression(
             expression=" + ".join(f"FILL({name}, 0)" for name in throttles), using_metrics=throttles, label="Throttles"
         )
-        self._alarm("Throttles", total, 5, "Bedrock refused calls: ask for a higher quota, or ask more slowly.")
+        self._alarm("Throttles", total, 5, "Bedrock throttled calls: request a higher quota, or lower the concurrency.")
 
     def _draw(self, name: str) -> None:
         widgets: list[cw.IWidget] = [
@@ -217,7 +217,7 @@ def _throttles(model: str) -> cw.Metric:
 
 
 def _budget(scope: Construct, amount: float, email: str) -> None:
-    """Tell when the account's month costs more than planned, or is about to."""
+    """Notify when the account's actual or forecast monthly cost exceeds the budget."""
     subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="EMAIL", address=email)
     budgets.CfnBudget(
         scope,

@@ -29,11 +29,11 @@ from qa_eval_infra.network import Network
 from qa_eval_infra.settings import QaEvalSettings
 
 PHOENIX_NAME: Final = "phoenix-service"
-"""Phoenix's name inside the cluster (Service Connect)."""
+"""Phoenix's name in the cluster (Service Connect)."""
 
 
 class Cluster(Construct):
-    """The ECS cluster, and what its services have in common."""
+    """The ECS cluster, and the common configuration of its services."""
 
     def __init__(
         self, scope: Construct, id: str, settings: QaEvalSettings, network: Network, log_group: logs.ILogGroup
@@ -52,11 +52,11 @@ class Cluster(Construct):
         )
 
     def security_group(self, scope: Construct, description: str) -> ec2.SecurityGroup:
-        """A group of one server's tasks."""
+        """A security group for one server's tasks."""
         return ec2.SecurityGroup(scope, "Group", vpc=self.network.vpc, description=description)
 
     def task(self, scope: Construct, id: str, cpu: int, memory: int) -> ecs.FargateTaskDefinition:
-        """A task definition for the chosen processor."""
+        """A task definition for the configured architecture."""
         cpu_kind = ecs.CpuArchitecture.ARM64 if self.settings.architecture == "arm64" else ecs.CpuArchitecture.X86_64
         platform = ecs.RuntimePlatform(
             cpu_architecture=cpu_kind, operating_system_family=ecs.OperatingSystemFamily.LINUX
@@ -64,7 +64,7 @@ class Cluster(Construct):
         return ecs.FargateTaskDefinition(scope, id, cpu=cpu, memory_limit_mib=memory, runtime_platform=platform)
 
     def logging(self, prefix: str) -> ecs.LogDriver:
-        """CloudWatch Logs that never hold up a server."""
+        """CloudWatch Logs in non-blocking mode, which never delays a server."""
         return ecs.LogDrivers.aws_logs(
             stream_prefix=prefix,
             log_group=self.log_group,
@@ -80,7 +80,7 @@ class Cluster(Construct):
         tasks: int,
         connect: ecs.ServiceConnectProps,
     ) -> ecs.FargateService:
-        """A service that rolls without a gap, and rolls back when the new tasks do not come up."""
+        """A service with rolling deployments without downtime, and a rollback if new tasks do not become healthy."""
         return ecs.FargateService(
             scope,
             "Service",
@@ -111,7 +111,7 @@ def _health(server: Server) -> ecs.HealthCheck:
 
 
 def _port(server: Server) -> ecs.PortMapping:
-    # Without an application protocol Service Connect passes bytes on; with HTTP it would end every request at 15 s.
+    # Without an application protocol Service Connect forwards bytes; with HTTP it would abort requests after 15 s.
     return ecs.PortMapping(name=server, container_port=PORTS[server])
 
 
@@ -130,7 +130,7 @@ def _fields(secret: sm.ISecret, names: Mapping[str, str]) -> dict[str, ecs.Secre
 
 
 class Phoenix(Construct):
-    """Phoenix: one task with the database behind it, a read-only root and one scratch folder."""
+    """Phoenix: one task with the database, a read-only root file system and a scratch volume."""
 
     _SCRATCH: Final = "/tmp"  # noqa: S108  # inside the container, a volume of its own
 
@@ -199,7 +199,7 @@ def _phoenix_environment(settings: QaEvalSettings, url: str, scratch: str) -> di
 
 
 class Gateway(Construct):
-    """LiteLLM: scales with its load; its configuration comes from S3, and a new one rolls the service."""
+    """LiteLLM, with autoscaling; its configuration is in S3, and a changed one triggers a rolling deployment."""
 
     def __init__(
         self,
@@ -245,7 +245,7 @@ class Gateway(Construct):
         self.service.node.add_dependency(migration)
 
     def _task(self, id: str, more: Mapping[str, str], arguments: Sequence[str]) -> ecs.FargateTaskDefinition:
-        """The gateway's task: the server, or with `--skip_server_startup` its migration alone."""
+        """The gateway's task: the server, or with `--skip_server_startup` only its migration."""
         settings = self._cluster.settings
         task = self._cluster.task(self, id, settings.gateway_cpu, settings.gateway_memory)
         serves = not arguments
@@ -275,7 +275,7 @@ class Gateway(Construct):
         return task
 
     def scale(self, balancer: LoadBalancer) -> None:
-        """Follow CPU and the requests that each task has."""
+        """Scale on CPU and on the requests for each task."""
         settings = self._cluster.settings
         scaling = self.service.auto_scale_task_count(
             min_capacity=settings.gateway_tasks_min, max_capacity=settings.gateway_tasks_max
@@ -285,7 +285,7 @@ class Gateway(Construct):
 
 
 def grant_bedrock(role: iam.IRole, settings: QaEvalSettings, guardrail: Guardrail) -> None:
-    """Allow exactly the models of the configuration and the one guardrail."""
+    """Allow exactly the models of the configuration and the guardrail."""
     place = {"partition": cdk.Aws.PARTITION, "region": settings.region, "account": cdk.Aws.ACCOUNT_ID}
     arns = [arn for resource in bedrock_resources(settings.gateway_config) for arn in resource.arns(**place)]
     for actions, resources in ((MODEL_ACTIONS, arns), (GUARDRAIL_ACTIONS, [guardrail.arn])):
@@ -293,7 +293,7 @@ def grant_bedrock(role: iam.IRole, settings: QaEvalSettings, guardrail: Guardrai
 
 
 class Migration(Construct):
-    """Runs a task once, to its end, whenever its definition changes; what depends on it waits for that end."""
+    """Runs a task to completion whenever its definition changes; dependent resources wait for its end."""
 
     def __init__(
         self,

@@ -1,13 +1,14 @@
-"""What can be chosen about a deployment, each with its default, and what is refused.
+"""The settings of a deployment, with their defaults and validation.
 
-In: a YAML file, environment variables `QA_EVAL_INFRA_NAME` and flags `NAME=VALUE`, the later before the earlier.
-Out: `QaEvalSettings`.
+In: a YAML file, environment variables `QA_EVAL_INFRA_NAME` and assignments `NAME=VALUE`; later sources override
+earlier ones. Out: `QaEvalSettings`.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -20,7 +21,7 @@ from qa_eval.blueprint.versions import server_versions
 from qa_eval.errors import InputError
 
 CLOUDFRONT_REGION: Final = "us-east-1"
-"""Where CloudFront takes its certificate and its web ACL from."""
+"""The region of CloudFront's certificate and web ACL."""
 ENVIRONMENT_PREFIX: Final = "QA_EVAL_INFRA_"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -37,7 +38,7 @@ _FARGATE: Final = {
     2048: tuple(range(4096, 16385, 1024)),
     4096: tuple(range(8192, 30721, 1024)),
 }
-"""Which memory (MiB) Fargate has for which CPU units."""
+"""Fargate's memory sizes in MiB by CPU units."""
 
 
 def _mapping(value: Any) -> Any:
@@ -49,103 +50,115 @@ def _number(value: Any) -> Any:
 
 
 class QaEvalSettings(BaseModel):
-    """All settings of a deployment; without any, the smallest platform that is still safe."""
+    """The settings of a deployment; the defaults are the smallest secure platform."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,29}$")] = Field(
-        "qa-eval", description="The stack's name, and the beginning of the names of what is in it."
+        "qa-eval", description="The stack's name, and the prefix of its resources' names."
     )
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = Field(
         "us-east-1", description="The home region; the models' inference profiles must be callable from it."
     )
-    domain: Domain | None = Field(
-        None, description="The public name. Without it, the platform has CloudFront's own name."
-    )
+    domain: Domain | None = Field(None, description="The public domain name; by default CloudFront's.")
     hosted_zone_id: Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")] | None = Field(
-        None, description="The Route 53 hosted zone that holds `domain`."
+        None, description="The Route 53 hosted zone of `domain`."
     )
     config: Path | None = Field(
-        None, description="Another gateway configuration than the blueprint's `config.yaml`: its models decide IAM."
+        None,
+        description="Gateway configuration in place of the blueprint's `config.yaml`; IAM allows exactly its models.",
     )
     load_balancer: Literal["internal", "public"] = Field(
         "internal",
-        description="`internal`: reached by CloudFront's VPC origin only. `public`: by CloudFront's addresses with a "
-        "secret header; needs `domain`.",
+        description="`internal`: reachable only through CloudFront's VPC origin. `public`: from CloudFront's addresses "
+        "with a secret header; requires `domain`.",
     )
     egress: Literal["nat", "public"] = Field(
         "nat",
-        description="How tasks reach image registries and AWS: `nat` from private subnets, `public` with an address of "
-        "their own and no inbound rule but the load balancer's.",
+        description="How tasks reach image registries and AWS: `nat` from private subnets, `public` with public "
+        "addresses and inbound traffic only from the load balancer.",
     )
-    nat_gateways: int = Field(1, ge=1, le=2, description="With `egress: nat`: 1, or 2 to outlive a zone.")
+    nat_gateways: int = Field(
+        1, ge=1, le=2, description="With `egress: nat`: 1, or 2 to survive the failure of a zone."
+    )
     vpc_endpoints: bool = Field(
         False,
-        description="Private endpoints for Bedrock, Secrets Manager and CloudWatch Logs; images still take `egress`.",
+        description="Private endpoints for Bedrock, Secrets Manager and CloudWatch Logs; images still use `egress`.",
     )
-    vpc_cidr: str = Field("10.20.0.0/16", description="The network's addresses, /16 to /22.")
-    waf: bool = Field(True, description="AWS WAF before CloudFront.")
+    vpc_cidr: str = Field("10.20.0.0/16", description="The network's address range, /16 to /22.")
+    waf: bool = Field(True, description="AWS WAF in front of CloudFront.")
     rate_limit: int = Field(
-        100_000, ge=100, le=2_000_000_000, description="Requests that one address may send in five minutes (WAF)."
+        100_000,
+        ge=100,
+        le=2_000_000_000,
+        description="Maximum number of requests of one address in five minutes (WAF).",
     )
-    architecture: Literal["arm64", "x86_64"] = Field("arm64", description="The tasks' and functions' processor.")
+    architecture: Literal["arm64", "x86_64"] = Field(
+        "arm64", description="Processor architecture of tasks and functions."
+    )
     litellm_image: Image = Field(
         f"ghcr.io/berriai/litellm-database:v{server_versions()['litellm']}",
-        description="The gateway's image; `deploy` replaces a tag by its digest.",
+        description="The gateway's image; `deploy` replaces a tag with its digest.",
     )
     phoenix_image: Image = Field(
         f"docker.io/arizephoenix/phoenix:version-{server_versions()['arize-phoenix']}",
-        description="Phoenix's image; `deploy` replaces a tag by its digest.",
+        description="Phoenix's image; `deploy` replaces a tag with its digest.",
     )
     gateway_cpu: int = Field(1024, description="CPU units of a gateway task (1024 are one vCPU).")
     gateway_memory: int = Field(2048, description="MiB of a gateway task.")
-    gateway_tasks_min: int = Field(1, ge=1, le=50, description="Gateway tasks when nothing is asked.")
-    gateway_tasks_max: int = Field(4, ge=1, le=50, description="Gateway tasks at most.")
+    gateway_tasks_min: int = Field(1, ge=1, le=50, description="Minimum number of gateway tasks.")
+    gateway_tasks_max: int = Field(4, ge=1, le=50, description="Maximum number of gateway tasks.")
     phoenix_cpu: int = Field(512, description="CPU units of the Phoenix task.")
     phoenix_memory: int = Field(2048, description="MiB of the Phoenix task.")
-    database_min_acu: float = Field(0.5, ge=0.5, le=256, multiple_of=0.5, description="Aurora's capacity when idle.")
-    database_max_acu: float = Field(4, ge=1, le=256, multiple_of=0.5, description="Aurora's capacity at most.")
-    database_backup_days: int = Field(7, ge=1, le=35, description="Days that Aurora's backups are kept.")
-    deletion_protection: bool = Field(True, description="Database and load balancer refuse to be deleted.")
+    database_min_acu: float = Field(0.5, ge=0.5, le=256, multiple_of=0.5, description="Aurora's minimum capacity.")
+    database_max_acu: float = Field(4, ge=1, le=256, multiple_of=0.5, description="Aurora's maximum capacity.")
+    database_backup_days: int = Field(7, ge=1, le=35, description="Retention of Aurora's backups, in days.")
+    deletion_protection: bool = Field(True, description="Protect database and load balancer from deletion.")
     cache_node: Annotated[str, StringConstraints(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = Field(
         "cache.t4g.micro", description="Valkey's node type."
     )
-    cache_replica: bool = Field(False, description="A second Valkey node that takes over.")
+    cache_replica: bool = Field(False, description="A second Valkey node for failover.")
     log_retention_days: Annotated[RetentionDays, BeforeValidator(_number)] = Field(
-        30, description="Days that logs are kept."
+        30, description="Retention of logs, in days."
     )
-    trace_retention_days: int = Field(90, ge=0, le=3650, description="Days that Phoenix keeps traces; 0 for ever.")
+    trace_retention_days: int = Field(
+        90, ge=0, le=3650, description="Retention of Phoenix's traces, in days; 0 for unlimited."
+    )
     container_insights: bool = Field(False, description="CloudWatch's enhanced Container Insights (priced by metric).")
     guardrail_strength: Strength | None = Field(
-        None, description="How strictly all content filters judge, in and out; without it as `guardrail.yaml` says."
+        None, description="Strength of all content filters, for input and output; by default as in `guardrail.yaml`."
     )
     chatbot: bool = Field(True, description="The Amazon Lex chatbot.")
-    chatbot_model: Text = Field("qa", description="The model group that the chatbot asks.")
-    chatbot_budget: float = Field(20, gt=0, description="US dollars a month on the chatbot's virtual key.")
-    experiment_budget: float = Field(100, gt=0, description="US dollars a month on the experiments' virtual key.")
+    chatbot_model: Text = Field("qa", description="The chatbot's model group.")
+    chatbot_budget: float = Field(20, gt=0, description="Budget of the chatbot's virtual key, in US dollars a month.")
+    experiment_budget: float = Field(
+        100, gt=0, description="Budget of the experiments' virtual key, in US dollars a month."
+    )
     alarm_email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None = Field(
-        None, description="Who is told of alarms; SNS first asks for a confirmation."
+        None, description="Recipient of alarms; SNS first asks for a confirmation."
     )
     monthly_budget: float = Field(
-        300, gt=0, description="US dollars a month for the whole account, above which `alarm_email` is told."
+        300,
+        gt=0,
+        description="Budget of the whole account, in US dollars a month, above which `alarm_email` is notified.",
     )
     tags: Annotated[dict[str, str], BeforeValidator(_mapping)] = Field(
-        {}, description="Tags on every resource, beside `project: qa-eval`."
+        {}, description="Tags on every resource, in addition to `project: qa-eval`."
     )
 
-    @property
+    @cached_property
     def gateway_config(self) -> LiteLLMConfig:
-        """The gateway's configuration, checked."""
+        """The gateway's configuration, validated; read once, also for copies of these settings."""
         return read_config(self.config)
 
     @property
     def config_file(self) -> Path:
-        """The file that the gateway reads."""
+        """The path of the gateway's configuration."""
         return self.config or config_path()
 
     @property
     def model_groups(self) -> tuple[str, ...]:
-        """The model groups that a virtual key may ask, in the order of the configuration."""
+        """The model groups of the configuration, in its order."""
         return tuple(dict.fromkeys(entry.model_name for entry in self.gateway_config.model_list))
 
     @model_validator(mode="after")
@@ -157,7 +170,7 @@ class QaEvalSettings(BaseModel):
 
 
 def _conflicts(chosen: QaEvalSettings) -> list[tuple[bool, str]]:
-    """What each setting alone cannot know."""
+    """Checks across several settings: whether each fails, and its sentence."""
     return [
         (
             (chosen.domain is None) != (chosen.hosted_zone_id is None),
@@ -165,7 +178,7 @@ def _conflicts(chosen: QaEvalSettings) -> list[tuple[bool, str]]:
         ),
         (
             chosen.load_balancer == "public" and chosen.domain is None,
-            "a public load balancer without `domain` would be reached unencrypted: give `domain`, or leave it internal",
+            "a public load balancer without `domain` would be unencrypted: give `domain`, or leave it internal",
         ),
         (
             chosen.gateway_tasks_min > chosen.gateway_tasks_max,
@@ -181,7 +194,8 @@ def _conflicts(chosen: QaEvalSettings) -> list[tuple[bool, str]]:
         _region_conflict(chosen),
         (
             chosen.chatbot and chosen.chatbot_model not in chosen.model_groups,
-            f"`chatbot_model` {chosen.chatbot_model} is no model group: give one of {', '.join(chosen.model_groups)}",
+            f"`chatbot_model` {chosen.chatbot_model} is not a model group: "
+            f"give one of {', '.join(chosen.model_groups)}",
         ),
     ]
 
@@ -189,8 +203,8 @@ def _conflicts(chosen: QaEvalSettings) -> list[tuple[bool, str]]:
 def _size_conflict(server: str, cpu: int, memory: int) -> tuple[bool, str]:
     sizes = _FARGATE.get(cpu)
     if sizes is None:
-        return True, f"`{server}_cpu` {cpu} is no Fargate size: give one of {', '.join(map(str, _FARGATE))}"
-    return memory not in sizes, f"`{server}_memory` {memory} does not go with {cpu} CPU units: give {_span(sizes)}"
+        return True, f"`{server}_cpu` {cpu} is not a Fargate size: give one of {', '.join(map(str, _FARGATE))}"
+    return memory not in sizes, f"`{server}_memory` {memory} is not available with {cpu} CPU units: give {_span(sizes)}"
 
 
 def _span(sizes: Sequence[int]) -> str:
@@ -202,7 +216,7 @@ def _network_conflict(cidr: str) -> tuple[bool, str]:
         prefix = ipaddress.IPv4Network(cidr).prefixlen
     except ValueError:
         prefix = 0
-    return not 16 <= prefix <= 22, f"`vpc_cidr` {cidr} is no network of /16 to /22: give one such as 10.20.0.0/16"
+    return not 16 <= prefix <= 22, f"`vpc_cidr` {cidr} is not a network of /16 to /22: give one such as 10.20.0.0/16"
 
 
 def _region_conflict(chosen: QaEvalSettings) -> tuple[bool, str]:
@@ -215,19 +229,19 @@ def _region_conflict(chosen: QaEvalSettings) -> tuple[bool, str]:
 
 
 def load_settings(
-    file: Path | None = None, flags: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    file: Path | None = None, assignments: Sequence[str] = (), environment: Mapping[str, str] | None = None
 ) -> QaEvalSettings:
-    """Gather the settings: a flag goes before the environment, the environment before the file.
+    """Load the settings: assignments override the environment, which overrides the file.
 
     Args:
-        file: YAML, a mapping of settings.
-        flags: Each `NAME=VALUE`.
-        environment: Variables; `QA_EVAL_INFRA_REGION` is the setting `region`.
+        file: A YAML mapping of settings.
+        assignments: Each `NAME=VALUE`.
+        environment: Environment variables; `QA_EVAL_INFRA_REGION` is the setting `region`.
 
     Raises:
-        InputError: Something cannot be read, is not known or is not allowed; the setting is named.
+        InputError: A source cannot be read, or a setting is unknown or invalid.
     """
-    values = {**_from_file(file), **_from_environment(environment or {}), **_from_flags(flags)}
+    values = {**_from_file(file), **_from_environment(environment or {}), **_from_assignments(assignments)}
     try:
         return QaEvalSettings.model_validate(values)
     except ValidationError as error:
@@ -242,9 +256,9 @@ def _from_file(file: Path | None) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"The settings {file} cannot be read ({error.strerror}): check the path.") from None
     except (yaml.YAMLError, UnicodeDecodeError):
-        raise InputError(f"The settings {file} are not YAML: mend the file.") from None
+        raise InputError(f"The settings {file} are not YAML: correct the file.") from None
     if not isinstance(content, dict):
-        raise InputError(f"The settings {file} are no mapping: write one `setting: value` a line.")
+        raise InputError(f"The settings {file} are not a mapping: write one `setting: value` in each line.")
     return {str(name): value for name, value in content.items()}
 
 
@@ -256,12 +270,12 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _from_flags(flags: Sequence[str]) -> dict[str, str]:
+def _from_assignments(assignments: Sequence[str]) -> dict[str, str]:
     values = {}
-    for flag in flags:
-        name, equals, value = flag.partition("=")
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not equals:
-            raise InputError(f"--set {flag} has no value: write --set {flag}=VALUE.")
+            raise InputError(f"The setting {assignment!r} has no value: write {assignment}=VALUE.")
         values[name.strip().replace("-", "_")] = value
     return values
 

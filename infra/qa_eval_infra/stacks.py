@@ -1,4 +1,4 @@
-"""The two stacks: what CloudFront wants in us-east-1, and everything else in the home region, room by room."""
+"""The two stacks: CloudFront's resources in us-east-1, and everything else in the home region."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from qa_eval_infra.services import Cluster, Gateway, Phoenix
 from qa_eval_infra.settings import CLOUDFRONT_REGION, QaEvalSettings
 
 FLAGS: Final[dict[str, Any]] = {
-    # The stack in us-east-1 hands over its ARNs by CloudFormation's own function, not by functions of CDK's.
+    # References to the stack in us-east-1 use CloudFormation's own function, not custom resources of CDK.
     "@aws-cdk/core:defaultCrossStackReferences": "weak",
     "@aws-cdk/aws-iam:minimizePolicies": True,
     "@aws-cdk/core:checkSecretUsage": True,
@@ -61,7 +61,7 @@ CHATBOT_KEY: Final = blueprint_secrets.Secret(
 
 
 class HomeStack(cdk.Stack):
-    """Everything but what CloudFront wants in us-east-1."""
+    """Everything except CloudFront's resources in us-east-1."""
 
     def __init__(
         self, scope: Construct, id: str, settings: QaEvalSettings, us_east_1: EdgeStack | None, **options: Any
@@ -76,7 +76,7 @@ class HomeStack(cdk.Stack):
         callers = CloudFrontAddresses(self, "CloudFront", log_group).peer
         balancer = LoadBalancer(self, "LoadBalancer", settings, network, callers, log_bucket, zone)
         edge = Edge(self, "Edge", settings, balancer, log_bucket, zone, us_east_1)
-        # A VPC origin wants an internet gateway in the VPC, though nothing passes it.
+        # A VPC origin requires an internet gateway in the VPC, although no traffic passes it.
         edge.node.add_dependency(network.vpc.node.find_child("VPCGW"))
 
         secrets = Secrets(self, "Secrets")
@@ -105,9 +105,9 @@ class HomeStack(cdk.Stack):
                 log_retention=RETENTION[settings.log_retention_days],
             )
         accept_everywhere(self, settings)
-        self._tell(edge, operations, guardrail, secrets, experiment_key, chatbot_key)
+        self._write_outputs(edge, operations, guardrail, secrets, experiment_key, chatbot_key)
 
-    def _tell(
+    def _write_outputs(
         self,
         edge: Edge,
         operations: Operations,
@@ -116,8 +116,8 @@ class HomeStack(cdk.Stack):
         experiment_key: sm.ISecret,
         chatbot_key: sm.ISecret,
     ) -> None:
-        """The outputs that the library reads; of a secret only its ARN."""
-        told = {
+        """The outputs that the library reads; for a secret only its ARN."""
+        values = {
             outputs.GATEWAY_URL: edge.url,
             outputs.PHOENIX_URL: f"{edge.url}{PHOENIX_ROOT}",
             outputs.DASHBOARD_URL: operations.dashboard_url,
@@ -129,12 +129,12 @@ class HomeStack(cdk.Stack):
             outputs.GUARDRAIL_ID: guardrail.id,
             outputs.GUARDRAIL_VERSION: guardrail.version,
         }
-        for name, value in told.items():
+        for name, value in values.items():
             cdk.CfnOutput(self, name, value=value)
 
 
 def _connect(balancer: LoadBalancer, gateway: Gateway, phoenix: Phoenix, database: Database, cache: Cache) -> None:
-    """Who may speak to whom, and nobody else."""
+    """Allow the connections between the components, and no others."""
     servers: dict[Server, Gateway | Phoenix] = {"litellm": gateway, "phoenix": phoenix}
     for server, construct in servers.items():
         balancer.targets[server].add_target(
@@ -154,7 +154,7 @@ def _log_group(scope: Construct, settings: QaEvalSettings) -> logs.LogGroup:
 
 
 def _log_bucket(scope: Construct, settings: QaEvalSettings) -> s3.Bucket:
-    """Access logs of CloudFront, which writes with an ACL, and of the load balancer."""
+    """The bucket of the access logs of CloudFront, which writes with an ACL, and of the load balancer."""
     return s3.Bucket(
         scope,
         "AccessLogs",
@@ -168,7 +168,7 @@ def _log_bucket(scope: Construct, settings: QaEvalSettings) -> s3.Bucket:
 
 
 def build(settings: QaEvalSettings, output: str | None = None) -> cdk.App:
-    """The app with its stacks, ready to be synthesised into the folder `output`."""
+    """The CDK app with its stacks, to be synthesised into the folder `output`."""
     app = cdk.App(context=FLAGS, outdir=output, analytics_reporting=False)
     for name, value in {"project": "qa-eval", **settings.tags}.items():
         cdk.Tags.of(app).add(name, value)

@@ -1,7 +1,7 @@
-"""What is here and what is missing: versions, environments, ports, disk, credentials, each with its remedy.
+"""Checks of this machine: versions, environments, ports, disk and credentials, each with what to do.
 
-Nothing is changed, nothing is sent, and of a credential only its presence is told. A `problem` stops something that
-is installed here from working; a `note` is worth knowing, or stops only what has not been asked for.
+Nothing is changed or sent, and only the presence of a credential is shown. A `problem` prevents an installed part from
+working; a `note` is information, or concerns an optional part.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from qa_eval.paths import cache_dir, data_dir
 _EXTRAS = {
     "local": "the local stack",
     "infra": "deployment on AWS",
-    "similarity": "similarity by sentence-transformers",
-    "notebook": "what the notebooks draw with",
+    "similarity": "similarity with sentence-transformers",
+    "notebook": "the plots of the notebooks",
 }
 _KEYS = {
-    "QA_EVAL_GATEWAY_KEY": "opens the gateway of --gateway",
-    "PHOENIX_API_KEY": "opens the Phoenix of --phoenix",
+    "QA_EVAL_GATEWAY_KEY": "the key of the gateway",
+    "PHOENIX_API_KEY": "the key of Phoenix",
 }
 _OLDEST_NODE = 20
-_ROOM_FOR_RUNS_MB = 200
+_SPACE_FOR_RUNS_MB = 200
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
+class DoctorFinding:
+    """The result of one check."""
 
     name: str
     state: Literal["ok", "note", "problem"]
     text: str
     remedy: str = ""
-    """What to do, where there is something to do."""
+    """What to do; empty where nothing needs to be done."""
 
 
-def examine() -> list[Finding]:
-    """Look at everything, offline; takes about a second."""
-    findings = [Finding("qa-eval", "ok", __version__), _python()]
+def run_checks() -> list[DoctorFinding]:
+    """Run all checks, offline; takes about a second."""
+    findings = [DoctorFinding("qa-eval", "ok", __version__), _python()]
     findings += _libraries()
     findings += [_extra(name) for name in _EXTRAS]
     findings += [*_stack(), *_folders(), *_credentials()]
@@ -59,24 +59,24 @@ def examine() -> list[Finding]:
     return findings
 
 
-def _python() -> Finding:
-    return Finding("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+def _python() -> DoctorFinding:
+    return DoctorFinding("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
-def _libraries() -> Iterator[Finding]:
-    """What every installation needs: one line with all versions, and one for each that does not fit."""
+def _libraries() -> Iterator[DoctorFinding]:
+    """The required packages: one finding with all versions, and one for each that does not match."""
     found: list[str] = []
     for requirement in _requirements(""):
         here = _installed(requirement.name)
         if here is None or not requirement.specifier.contains(here, prereleases=True):
-            text = f"{requirement.name} is {here or 'missing'}; {requirement.specifier} is needed"
-            yield Finding("libraries", "problem", text, "pip install --force-reinstall qa-eval")
+            text = f"{requirement.name} is {here or 'missing'}, required is {requirement.specifier}"
+            yield DoctorFinding("libraries", "problem", text, "pip install --force-reinstall qa-eval")
         else:
             found.append(f"{requirement.name} {here}")
-    yield Finding("libraries", "ok", ", ".join(found))
+    yield DoctorFinding("libraries", "ok", ", ".join(found))
 
 
-def _extra(name: str) -> Finding:
+def _extra(name: str) -> DoctorFinding:
     needed = _requirements(name)
     misfits = [
         f"{each.name}{each.specifier}"
@@ -84,13 +84,15 @@ def _extra(name: str) -> Finding:
         if (here := _installed(each.name)) is None or not each.specifier.contains(here, prereleases=True)
     ]
     if not misfits:
-        return Finding(f"extra {name}", "ok", ", ".join(f"{each.name} {_installed(each.name)}" for each in needed))
-    text = f"without {_EXTRAS[name]}: it needs {', '.join(misfits)}"
-    return Finding(f"extra {name}", "note", text, f"pip install 'qa-eval[{name}]'")
+        return DoctorFinding(
+            f"extra {name}", "ok", ", ".join(f"{each.name} {_installed(each.name)}" for each in needed)
+        )
+    text = f"not installed ({_EXTRAS[name]}): needs {', '.join(misfits)}"
+    return DoctorFinding(f"extra {name}", "note", text, f"pip install 'qa-eval[{name}]'")
 
 
 def _requirements(extra: str) -> list[Requirement]:
-    """What this installation asks for on this machine: always, or for one extra."""
+    """The requirements of this installation on this machine: the general ones, or those of an extra."""
     asked = [Requirement(text) for text in requires("qa-eval") or []]
     always = [each for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})]
     if not extra:
@@ -105,78 +107,78 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def _stack() -> Iterator[Finding]:
-    """The servers' environments, their room, the servers that run, and the usual ports."""
+def _stack() -> Iterator[DoctorFinding]:
+    """The servers' environments and their disk space, the running servers, and the default ports."""
     if any(find_spec(module) is None for module in ("filelock", "psutil", "uv")):
         return
     from qa_eval.blueprint.versions import server_versions
     from qa_eval.stack import status
     from qa_eval.stack.servers import ENVIRONMENTS, environment
 
-    yield Finding("server locks", "ok", ", ".join(f"{name} {pin}" for name, pin in server_versions().items()))
+    yield DoctorFinding("server locks", "ok", ", ".join(f"{name} {pin}" for name, pin in server_versions().items()))
     missing = 0
     for name in ENVIRONMENTS:
         built = environment(name)
         optional = name in ("postgres", "valkey")
         missing += 0 if built.is_complete or optional else built.megabytes
         later = f"not built yet, about {built.megabytes} MB"
-        remedy = f"qa-eval stack up --{name}, where wanted" if optional else "qa-eval stack up builds it"
+        remedy = f"optional: qa-eval stack up --{name} builds it" if optional else "qa-eval stack up builds it"
         yield (
-            Finding(f"environment {name}", "ok", str(built.folder))
+            DoctorFinding(f"environment {name}", "ok", str(built.folder))
             if built.is_complete
-            else Finding(f"environment {name}", "note", later, remedy)
+            else DoctorFinding(f"environment {name}", "note", later, remedy)
         )
-    yield _room("room for the servers", cache_dir(), missing, "QA_EVAL_CACHE_DIR")
+    yield _space("disk space for the servers", cache_dir(), missing, "QA_EVAL_CACHE_DIR")
     for server in status().servers:
         hangs = server.state == "not answering"
         remedy = f"read {server.log}, then qa-eval stack down and up" if hangs else ""
-        yield Finding(f"server {server.name}", "problem" if hangs else "ok", server.state, remedy)
+        yield DoctorFinding(f"server {server.name}", "problem" if hangs else "ok", server.state, remedy)
     yield from _ports()
 
 
-def _ports() -> Iterator[Finding]:
+def _ports() -> Iterator[DoctorFinding]:
     from qa_eval.stack import processes, state
-    from qa_eval.stack.ports import USUAL, is_free
+    from qa_eval.stack.ports import DEFAULTS, is_free
 
     records = state.load().servers.values()
     ours = {record.port for record in records if processes.find(record)}
-    for name, port in USUAL.items():
+    for name, port in DEFAULTS.items():
         if port is None:
             continue
         if port in ours or is_free(port):
-            yield Finding(f"port {port}", "ok", f"the local stack's {name}" if port in ours else "free")
+            yield DoctorFinding(f"port {port}", "ok", f"the local stack's {name}" if port in ours else "free")
         else:
-            remedy = "nothing: the stack takes a free one; or end that program"
-            yield Finding(f"port {port}", "note", f"in use by another program, {name} cannot have it", remedy)
+            remedy = "none needed, the stack uses a free port; or stop that program"
+            yield DoctorFinding(f"port {port}", "note", f"in use by another program, not available for {name}", remedy)
 
 
-def _folders() -> Iterator[Finding]:
-    yield _room("room for runs", data_dir(), _ROOM_FOR_RUNS_MB, "QA_EVAL_DATA_DIR")
+def _folders() -> Iterator[DoctorFinding]:
+    yield _space("disk space for runs", data_dir(), _SPACE_FOR_RUNS_MB, "QA_EVAL_DATA_DIR")
     for folder, variable in ((data_dir(), "QA_EVAL_DATA_DIR"), (cache_dir(), "QA_EVAL_CACHE_DIR")):
         if os.access(_existing(folder), os.W_OK):
-            yield Finding("folder", "ok", f"{folder} can be written")
+            yield DoctorFinding("folder", "ok", f"{folder} can be written")
         else:
-            yield Finding("folder", "problem", f"{folder} cannot be written", f"set {variable} to another folder")
+            yield DoctorFinding("folder", "problem", f"{folder} cannot be written", f"set {variable} to another folder")
 
 
-def _room(name: str, folder: Path, needed_mb: int, variable: str) -> Finding:
+def _space(name: str, folder: Path, needed_mb: int, variable: str) -> DoctorFinding:
     free_mb = shutil.disk_usage(_existing(folder)).free // 1_000_000
-    text = f"{free_mb:,} MB free at {folder}, {needed_mb:,} MB needed"
+    text = f"{free_mb:,} MB free in {folder}, {needed_mb:,} MB needed"
     if free_mb >= needed_mb:
-        return Finding(name, "ok", text)
-    return Finding(name, "problem", text, f"make room, or set {variable} to a folder on another disk")
+        return DoctorFinding(name, "ok", text)
+    return DoctorFinding(name, "problem", text, f"free space, or set {variable} to a folder on another disk")
 
 
 def _existing(folder: Path) -> Path:
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
-def _credentials() -> Iterator[Finding]:
-    """Which credentials are there; never what they are."""
+def _credentials() -> Iterator[DoctorFinding]:
+    """Which credentials are present, never their values."""
     for variable, purpose in _KEYS.items():
         there = bool(os.environ.get(variable))
-        remedy = "" if there else f"export {variable}, where it is wanted"
-        yield Finding(variable, "ok" if there else "note", f"{'set' if there else 'not set'}; {purpose}", remedy)
+        remedy = "" if there else f"export {variable}, if you need it"
+        yield DoctorFinding(variable, "ok" if there else "note", f"{'set' if there else 'not set'}; {purpose}", remedy)
     import boto3
 
     profiles = boto3.Session().available_profiles
@@ -185,30 +187,32 @@ def _credentials() -> Iterator[Finding]:
     elif profiles:
         text = f"{len(profiles)} profiles configured"
     else:
-        text = "none in the environment, no profile; on AWS a role may still give them"
+        text = "none in the environment, no profile; on AWS a role may provide them"
     there = not text.startswith("none")
-    remedy = "" if there else "aws configure sso, to deploy or to ask a deployed chatbot"
-    yield Finding("AWS credentials", "ok" if there else "note", text, remedy)
+    remedy = "" if there else "aws configure sso, to deploy or to use a deployed stack"
+    yield DoctorFinding("AWS credentials", "ok" if there else "note", text, remedy)
 
 
-def _node() -> Finding:
-    """Node.js, on which the CDK's Python library runs too."""
+def _node() -> DoctorFinding:
+    """Node.js, which the CDK's Python library needs too."""
     state: Literal["note", "problem"] = "problem" if find_spec("aws_cdk") else "note"
     remedy = f"install Node.js {_OLDEST_NODE} or newer, for qa-eval infra"
     program = shutil.which("node")
     if program is None:
-        return Finding("Node.js", state, "missing", remedy)
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    found = re.match(r"v(\d+)\.", said)
+        return DoctorFinding("Node.js", state, "missing", remedy)
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    found = re.match(r"v(\d+)\.", output)
     if found is None or int(found[1]) < _OLDEST_NODE:
-        return Finding("Node.js", state, f"{said or 'it does not start'}: too old", remedy)
-    return Finding("Node.js", "ok", said)
+        return DoctorFinding("Node.js", state, f"{output or 'does not start'}: too old", remedy)
+    return DoctorFinding("Node.js", "ok", output)
 
 
-def _cdk() -> Finding:
+def _cdk() -> DoctorFinding:
     from qa_eval.deployment import cdk
 
     try:
-        return Finding("CDK command", "ok", " ".join(cdk.command()))
+        return DoctorFinding("CDK command", "ok", " ".join(cdk.command()))
     except QaEvalError as error:
-        return Finding("CDK command", "note", "missing, so without deploy and destroy", str(error).partition(": ")[2])
+        return DoctorFinding(
+            "CDK command", "note", "missing: deploy and destroy need it", str(error).partition(": ")[2]
+        )

@@ -83,6 +83,7 @@ def _run_experiment(
     deployment: str | None = None,
     gateway: str | None = None,
     phoenix: str | None = None,
+    servers: Servers | None = None,
     record: bool = True,
     prompt: str | Path | None = None,
     temperature: float = 0.0,
@@ -111,6 +112,7 @@ def _run_experiment(
         deployment: The name of a stack on AWS: its outputs say where gateway and Phoenix are, and where their keys.
         gateway: The base URL of a running gateway; its key comes from `QA_EVAL_GATEWAY_KEY`.
         phoenix: The base URL of a running Phoenix; its key comes from `PHOENIX_API_KEY`.
+        servers: Addresses and keys, where they are already known; in the place of the four above.
         record: False records nothing in Phoenix.
         prompt: The prompt, or a file with it as a `Path`; it holds `{question}` and, usually, `{context}`.
         temperature: 0 for the most likely answer.
@@ -160,10 +162,13 @@ def _run_experiment(
         metrics=tuple(own_metrics),
     )
     _check_settings(settings)
-    _check_servers(local, deployment, gateway, phoenix, record, replay, task)
-    if task is not None and similarity == "gateway" and not (local or deployment or gateway):
+    _check_servers(local, deployment, gateway, phoenix, record, replay, task, servers)
+    if task is not None and similarity == "gateway" and not (local or deployment or gateway or servers):
         raise InputError("--similarity gateway asks a gateway: give --gateway URL or --local, or another similarity.")
-    if local:
+    if servers is not None:
+        phoenix, started = servers.phoenix_url, False
+        servers = replace(servers, phoenix_url=phoenix if record else None)
+    elif local:
         servers, started = _local_servers(_replay_table(loaded, replay), record, report)
     elif deployment:
         servers, started = _deployed_servers(deployment, record), False
@@ -465,8 +470,9 @@ def _check_servers(
     record: bool,
     replay: str | Path | None,
     task: TaskFunction | None,
+    servers: Servers | None,
 ) -> None:
-    found = local or bool(deployment)
+    found = local or bool(deployment) or servers is not None
     _refuse(
         {
             "--local starts its own gateway and Phoenix: leave out --gateway and --phoenix, or leave out "
@@ -478,6 +484,9 @@ def _check_servers(
             "There is no Phoenix to record in: give --phoenix URL, or --no-phoenix to record nothing.": not found
             and record
             and not phoenix,
+            "`servers` names gateway and Phoenix: leave out `local`, `stack`, `gateway` and `phoenix`.": servers
+            is not None
+            and bool(local or deployment or gateway or phoenix),
             "--replay answers in the local model's place: give --local with it.": replay is not None and not local,
         }
     )
@@ -513,7 +522,7 @@ def _deployed_servers(deployment: str, record: bool) -> Servers:
 def _local_servers(replay: Path | None, record: bool, report: Report) -> tuple[Servers, bool]:
     from qa_eval import stack
 
-    running = stack.up(replay=replay, report=report)
+    running = stack.up(replay=replay, on_progress=report)
     servers = Servers(
         gateway_url=running.gateway_url,
         gateway_key=running.gateway_key,

@@ -18,7 +18,7 @@ from qa_eval.errors import DeploymentError
 def cloudformation(monkeypatch: pytest.MonkeyPatch) -> Stubber:
     """CloudFormation's client with its answers written down beforehand."""
     client = boto3.client("cloudformation", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y")
-    monkeypatch.setattr(deployed, "aws", lambda service, region: client)
+    monkeypatch.setattr(deployed, "client", lambda service, region: client)
     stubber = Stubber(client)
     stubber.activate()
     return stubber
@@ -32,27 +32,27 @@ def stack(**told: str) -> dict[str, Any]:
 
 def test_outputs_are_a_mapping(cloudformation: Stubber) -> None:
     cloudformation.add_response("describe_stacks", stack(**{outputs.GATEWAY_URL: "https://x", "Other": "y"}))
-    assert deployed.stack_outputs("qa-eval") == {"GatewayUrl": "https://x", "Other": "y"}
+    assert deployed.platform_outputs("qa-eval") == {"GatewayUrl": "https://x", "Other": "y"}
 
 
 def test_a_stack_that_is_not_there(cloudformation: Stubber) -> None:
     cloudformation.add_client_error(
         "describe_stacks", "ValidationError", "Stack with id qa-evil does not exist", http_status_code=400
     )
-    with pytest.raises(DeploymentError, match="There is no stack 'qa-evil' here: check its name and region"):
-        deployed.stack_outputs("qa-evil")
+    with pytest.raises(DeploymentError, match="The stack 'qa-evil' does not exist: check its name and region"):
+        deployed.platform_outputs("qa-evil")
 
 
 def test_a_stack_of_somebody_else_or_half_of_ours(cloudformation: Stubber) -> None:
     cloudformation.add_response("describe_stacks", stack(Bucket="b"))
-    with pytest.raises(DeploymentError, match="is ROLLBACK_COMPLETE and names no gateway"):
-        deployed.stack_outputs("qa-eval")
+    with pytest.raises(DeploymentError, match="The stack 'qa-eval' has no output GatewayUrl: check that"):
+        deployed.platform_outputs("qa-eval")
 
 
 def test_a_refusal_is_one_sentence(cloudformation: Stubber) -> None:
     cloudformation.add_client_error("describe_stacks", "AccessDenied", "User is not authorized.")
     with pytest.raises(DeploymentError, match=r"^AWS refuses DescribeStacks: AccessDenied, User is not authorized\.$"):
-        deployed.stack_outputs("qa-eval")
+        deployed.platform_outputs("qa-eval")
 
 
 @pytest.fixture
@@ -63,16 +63,18 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers credentials
 
 
 @pytest.mark.usefixtures("nobody")
 def test_without_a_region_it_says_what_to_set() -> None:
-    with pytest.raises(DeploymentError, match="No AWS region is named: set AWS_REGION"):
+    with pytest.raises(DeploymentError, match=r"^No AWS region is configured: set AWS_REGION to the stack's region\.$"):
         deployed.find("qa-eval")
 
 
 @pytest.mark.usefixtures("nobody")
 def test_without_credentials_it_says_what_to_do() -> None:
-    with pytest.raises(DeploymentError, match="There are no AWS credentials: log in first"):
+    with pytest.raises(
+        DeploymentError,
+        match=r"^No valid AWS credentials \(Unable to locate credentials\): sign in, for",
+    ):
         deployed.find("qa-eval", "us-east-1")

@@ -1,4 +1,4 @@
-"""Everyone waits longer than all that they wait for."""
+"""Each timeout is longer than everything inside it; the chatbot's own are tested with its handler."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ from qa_eval.blueprint import budgets
 from qa_eval.blueprint.gateway import read_config
 
 
-def test_lex_outlasts_the_function_which_outlasts_the_gateway() -> None:
-    tries = budgets.gateway_seconds(budgets.CHATBOT_TRY, budgets.CHATBOT_RETRIES)
-    assert budgets.LEX > budgets.LAMBDA > budgets.CHATBOT_REQUEST > tries
-
-
 def test_the_edge_outlasts_every_try_of_the_gateway() -> None:
     router = read_config().router_settings
     assert router.num_retries == 3
-    tries = budgets.gateway_seconds(router.timeout, router.num_retries)
+    tries = router.timeout * (1 + router.num_retries)
     assert tries == 96
     assert budgets.CLOUDFRONT_READ > budgets.LOAD_BALANCER_IDLE > tries
 

@@ -17,7 +17,7 @@ from qa_eval.aws.lex import LexBot
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.chatbot.bot import BotReply, read_response
 from qa_eval.chatbot.local import LocalBot
-from qa_eval.errors import ChatbotError
+from qa_eval.errors import ChatbotError, DeploymentError, QaEvalError
 
 Answer = Callable[[Asked], tuple[int, Any]]
 
@@ -133,7 +133,7 @@ def test_lex_failing_is_an_outcome_after_one_try(aws, code, outcome):
 
 def test_lex_refusing_is_a_sentence(aws):
     aws(lambda asked: (403, {"__type": "AccessDeniedException", "message": "not you"}))
-    with pytest.raises(ChatbotError, match=r"Lex refuses the message: .*not you\.$"):
+    with pytest.raises(ChatbotError, match=r"^AWS refuses RecognizeText: AccessDeniedException, not you\.$"):
         LexBot("BOTBOTBOT1", "TSTALIASID", "qa").say("session-1", "Hello?")
 
 
@@ -167,10 +167,10 @@ OUTPUTS = {"ChatbotBotId": "BOTBOTBOT1", "ChatbotAliasId": "TSTALIASID", "Chatbo
 
 def test_the_stack_says_where_the_bot_is(aws):
     edge = aws(stack_answer(OUTPUTS))
-    bot = LexBot.of_stack("S")
+    bot = LexBot.from_stack("S")
 
     assert bot.model == "qa"
-    assert bot._names == {"botId": "BOTBOTBOT1", "botAliasId": "TSTALIASID", "localeId": "en_US"}
+    assert bot._address == {"botId": "BOTBOTBOT1", "botAliasId": "TSTALIASID", "localeId": "en_US"}
     assert b"Action=DescribeStacks" in edge.asked[0].body
 
 
@@ -178,18 +178,19 @@ def test_the_region_may_stand_in_aws_region(aws, monkeypatch):
     edge = aws(stack_answer(OUTPUTS))
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    LexBot.of_stack("S")
+    LexBot.from_stack("S")
 
     assert "/eu-west-1/" in edge.asked[0].headers["authorization"]
 
 
 @pytest.mark.parametrize(
-    ("outputs", "sentence"), [(None, "Stack S does not exist"), ({"Other": "x"}, "has no chatbot: name the stack")]
+    ("outputs", "sentence"),
+    [(None, "The stack 'S' does not exist"), ({"Other": "x"}, "has no chatbot: check the name")],
 )
 def test_no_such_stack_or_no_bot_in_it(aws, outputs, sentence):
     aws(stack_answer(outputs))
-    with pytest.raises(ChatbotError, match=sentence):
-        LexBot.of_stack("S")
+    with pytest.raises(QaEvalError, match=sentence):
+        LexBot.from_stack("S")
 
 
 def test_without_a_region_or_credentials_the_user_reads_what_to_set(monkeypatch):
@@ -197,12 +198,12 @@ def test_without_a_region_or_credentials_the_user_reads_what_to_set(monkeypatch)
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(ChatbotError, match="set AWS_REGION"):
-        LexBot.of_stack("S")
+    with pytest.raises(DeploymentError, match="set AWS_REGION"):
+        LexBot.from_stack("S")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    with pytest.raises(ChatbotError, match="credentials; sign in, or set AWS_PROFILE"):
-        LexBot.of_stack("S")
+    with pytest.raises(DeploymentError, match=r"credentials.*: sign in, .* or set AWS_PROFILE"):
+        LexBot.from_stack("S")
 
 
 @pytest.mark.parametrize("response", [{}, {"messages": None, "sessionState": []}, {"messages": [7, {}]}])

@@ -136,9 +136,12 @@ STACK = (
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Say whom to ask: --local, --stack NAME or --gateway URL, one of them."),
-        (["--local", "--stack", "S"], "Say whom to ask"),
-        (["--stack", "S", "--model", "qa"], "--model does not go with --stack: the deployed bot has its own model."),
+        ([], "Give exactly one of --local, --stack NAME and --gateway URL."),
+        (["--local", "--stack", "S"], "Give exactly one of"),
+        (
+            ["--stack", "S", "--model", "qa"],
+            "--model cannot be combined with --stack: the deployed bot has its own model.",
+        ),
         (["--gateway", "http://127.0.0.1:9"], "No gateway answers at http://127.0.0.1:9"),
         (["--stack", "S"], "set AWS_REGION"),
     ],

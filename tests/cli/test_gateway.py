@@ -68,7 +68,7 @@ def test_findings_as_json(changed):
         (("--config", "/nowhere/config.yaml"), "cannot be read"),
         (("--call-models",), "add --live"),
         (("--gateway", "http://127.0.0.1:9"), "add --live"),
-        (("--live",), "There is no gateway"),
+        (("--live",), "No gateway is running"),
         (("--live", "--gateway", "http://127.0.0.1:9"), "No gateway answers"),
         (("--live", "--gateway", "nonsense"), "No gateway answers"),
     ],

@@ -61,13 +61,13 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
     monkeypatch.setattr(images, "pin", pin)
     monkeypatch.setattr(cdk, "run", lambda verb, assembly, more=(): happened.append(" ".join([verb, *more])))
     monkeypatch.setattr(keys, "provide", provide)
-    monkeypatch.setattr(deployed, "stack_outputs", lambda name, region=None: TOLD)
+    monkeypatch.setattr(deployed, "platform_outputs", lambda name, region=None: TOLD)
     monkeypatch.setattr(deployed, "read_secret", lambda secret, region=None: "the-master-key")
     monkeypatch.setattr(
         deployed, "find", lambda name, region=None: DeployedStack(name, "https://x", "https://x/phoenix", "sk-x", "p")
     )
-    monkeypatch.setattr(smoke, "prove_gateway", note("guardrail"))
-    monkeypatch.setattr(smoke, "try_experiment", note("experiment"))
+    monkeypatch.setattr(smoke, "verify_gateway", note("guardrail"))
+    monkeypatch.setattr(smoke, "run_smoke_experiment", note("experiment"))
     return happened
 
 
@@ -92,10 +92,10 @@ def test_the_keys_are_bound_to_models_and_budgets(recorded: Recorded) -> None:
 
 
 def test_a_finding_of_the_smoke_test_fails_the_command(recorded: Recorded) -> None:
-    recorded.findings = ("A question that must be blocked was answered by qa: nothing is armed.",)
+    recorded.findings = ("A question that must be blocked was answered by qa: the guardrail is inactive.",)
     done = run("deploy", "--yes", "--set", "chatbot=false")
     assert done.exit_code == 1
-    assert "nothing is armed" in done.output
+    assert "the guardrail is inactive" in done.output
 
 
 def test_a_configuration_with_a_finding_is_not_deployed(recorded: Recorded, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_configuration_with_a_finding_is_not_deployed(recorded: Recorded, tmp_
     config.write_text(config_path().read_text().replace("base_model: us.amazon.nova-micro-v1:0", "base_model: unknown"))
     done = run("deploy", "--yes", "--set", f"config={config}")
     assert done.exit_code == 1
-    assert f"Nothing is deployed: mend {config} first." in done.output
+    assert f"Nothing is deployed: correct {config} first." in done.output
     assert recorded == []
 
 
@@ -128,7 +128,7 @@ def test_destroy_names_what_it_keeps(recorded: Recorded) -> None:
     assert recorded == ["destroy --force"]
     assert "AWS::S3::Bucket AccessLogs" in done.output
     assert "AWS::RDS::DBCluster DatabaseCluster" in done.output
-    assert "(a last snapshot)" in done.output
+    assert "(final snapshot)" in done.output
 
 
 def test_outputs_as_a_table_and_as_json(recorded: Recorded) -> None:

@@ -74,9 +74,9 @@ def test_what_outlives_a_stack_is_read_from_its_template(tmp_path: Path) -> None
         "Too": {"Type": "AWS::SNS::Topic"},
     }
     (tmp_path / "a.template.json").write_text(json.dumps({"Resources": resources}))
-    assert cdk.kept(tmp_path) == (
-        cdk.Kept("AWS::S3::Bucket", "Logs", "Retain"),
-        cdk.Kept("AWS::RDS::DBCluster", "Data", "Snapshot"),
+    assert cdk.retained(tmp_path) == (
+        cdk.RetainedResource("AWS::S3::Bucket", "Logs", "Retain"),
+        cdk.RetainedResource("AWS::RDS::DBCluster", "Data", "Snapshot"),
     )
 
 

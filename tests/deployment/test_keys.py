@@ -85,7 +85,7 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             kept[SecretId] = SecretString
 
     monkeypatch.setattr(keys, "read_secret", lambda secret, region: kept[secret])
-    monkeypatch.setattr(keys, "aws", lambda service, region: Client())
+    monkeypatch.setattr(keys, "client", lambda service, region: Client())
     return kept
 
 
@@ -132,7 +132,7 @@ def test_again_it_changes_limits_and_keeps_keys(gateway: Gateway, vault: dict[st
 
 def test_a_gateway_that_refuses_is_told_without_a_key(gateway: Gateway, vault: dict[str, str]) -> None:
     gateway.refuses = True
-    with pytest.raises(DeploymentError, match=r"does not make the key qa-experiments \(HTTP 404\)") as refused:
+    with pytest.raises(DeploymentError, match=r"cannot create the key qa-experiments \(HTTP 404\)") as refused:
         provide(gateway.url, MASTER, wanted())
     assert vault["arn:experiments"] not in str(refused.value)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -27,23 +26,22 @@ def local(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> DeployedStack
 
 
 def test_a_working_platform_has_no_finding(local: DeployedStack) -> None:
-    assert smoke.prove_gateway(local.gateway_url, local.gateway_key, read_config(), silent) == ()
-    assert smoke.try_experiment(local, "claude-haiku", 0.0, silent) == ()
-    assert "QA_EVAL_GATEWAY_KEY" not in os.environ
+    assert smoke.verify_gateway(local.gateway_url, local.gateway_key, read_config(), silent) == ()
+    assert smoke.run_smoke_experiment(local, "claude-haiku", 0.0, silent) == ()
 
 
 def test_a_missed_gate_and_missing_traces_are_findings(local: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "GATEWAY_SPAN", "a span that nobody sends")
-    monkeypatch.setattr(smoke, "_TRACES_SECONDS", 0.0)
-    gate, traces = smoke.try_experiment(local, "claude-haiku", 1.01, silent)
+    monkeypatch.setattr(smoke, "_TRACES_TIMEOUT_S", 0.0)
+    gate, traces = smoke.run_smoke_experiment(local, "claude-haiku", 1.01, silent)
     assert "below the gate of 1.01" in gate
     assert f"no gateway span in {smoke.QUESTIONS} of the traces" in traces
 
 
 def test_a_wrong_key_is_a_finding_not_an_end(local: DeployedStack) -> None:
     wrong = replace(local, gateway_key="sk-wrong")
-    findings = smoke.gather(
-        lambda: smoke.prove_gateway(wrong.gateway_url, wrong.gateway_key, read_config(), silent),
+    findings = smoke.run_checks(
+        lambda: smoke.verify_gateway(wrong.gateway_url, wrong.gateway_key, read_config(), silent),
         lambda: ("another",),
     )
     assert findings[-1] == "another"
@@ -61,8 +59,8 @@ class Bot:
 
 
 def test_a_bot_that_says_nothing_is_a_finding() -> None:
-    assert smoke.ask_bot(Bot(BotReply(("Paris",), "answered", None)), silent) == ()  # type: ignore[arg-type]
-    (finding,) = smoke.ask_bot(Bot(BotReply((), "gateway_error", "timeout")), silent)  # type: ignore[arg-type]
+    assert smoke.check_chatbot(Bot(BotReply(("Paris",), "answered", None)), silent) == ()  # type: ignore[arg-type]
+    (finding,) = smoke.check_chatbot(Bot(BotReply((), "gateway_error", "timeout")), silent)  # type: ignore[arg-type]
     assert finding == "The chatbot does not answer: gateway_error, timeout."
 
 
@@ -70,4 +68,4 @@ def test_what_cannot_be_asked_is_a_finding() -> None:
     def fails() -> tuple[str, ...]:
         raise GatewayError("No gateway answers at https://example.org.")
 
-    assert smoke.gather(fails) == ("No gateway answers at https://example.org.",)
+    assert smoke.run_checks(fails) == ("No gateway answers at https://example.org.",)

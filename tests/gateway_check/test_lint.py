@@ -12,19 +12,21 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qa_eval.blueprint.budgets import LOAD_BALANCER_IDLE
 from qa_eval.blueprint.environment import CONSTANTS, PROVIDERS, SECRETS, gateway_environment
 from qa_eval.blueprint.gateway import LiteLLMConfig, config_path, read_config
 from qa_eval.blueprint.lifecycle import END_OF_LIFE, NOTICE, end_of_life
-from qa_eval.gateway_check.lint import BUDGET_S, Finding, lint, longest_wait_s, price_map
+from qa_eval.blueprint.prices import load_price_map
+from qa_eval.gateway_check.lint import GatewayFinding, lint, longest_wait_s
 
 BLUEPRINT: dict[str, Any] = yaml.safe_load(config_path().read_text())
-PRICES = price_map()
+PRICES = load_price_map()
 TODAY = date(2026, 11, 22)
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=40)
 
 
-def findings_after(change: Callable[[dict[str, Any]], object], today: date = TODAY) -> tuple[Finding, ...]:
+def findings_after(change: Callable[[dict[str, Any]], object], today: date = TODAY) -> tuple[GatewayFinding, ...]:
     content = copy.deepcopy(BLUEPRINT)
     change(content)
     return lint(content, PRICES, today)
@@ -62,19 +64,19 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
     [
         (lambda c: c["guardrails"][2]["litellm_params"].update(guardrail="bedrocks"), "shape", "content-filter-input"),
         (lambda c: c["guardrails"][2]["litellm_params"].update(guardrailidentifier="x"), "shape", "guardrailidentifie"),
-        (lambda c: c["general_settings"].update(master_key="sk-1234"), "shape", "is written out"),
+        (lambda c: c["general_settings"].update(master_key="sk-1234"), "shape", "is a literal value"),
         (lambda c: c["router_settings"].update(fallback=[]), "shape", "router_settings.fallback"),
         (lambda c: c["model_list"][0]["model_info"].pop("base_model"), "shape", "claude-sonnet"),
         (lambda c: c["model_list"][0]["model_info"].update(base_model="us.nobody.model-v9:0"), "price", "has no price"),
         (
             lambda c: c["model_list"][0]["litellm_params"].update(input_cost_per_token=1e-6),
             "price",
-            "one price of two",
+            "one of two prices",
         ),
         (
             lambda c: c["model_list"][0]["model_info"].update(base_model="us.amazon.nova-micro-v1:0"),
             "base-model",
-            "is priced as us.amazon.nova-micro",
+            "has the price of us.amazon.nova-micro",
         ),
         (lambda c: call(c, "amazon.titan-text-express-v1"), "end-of-life", "ended on 2025-08-31"),
         (lambda c: call(c, "us.anthropic.claude-opus-4-1-20250805-v1:0"), "end-of-life", "ends on 2027-01-08"),
@@ -87,13 +89,13 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
         ),
         (lambda c: c["router_settings"]["fallbacks"].append({"qa": ["gpt"]}), "group", "fallbacks names 'gpt'"),
         (lambda c: c["router_settings"]["model_group_alias"].update(old="gone"), "group", "model_group_alias"),
-        (lambda c: c["router_settings"]["fallbacks"].pop(), "alias", "titan-text has not the fallbacks of nova-micro"),
-        (lambda c: c["router_settings"]["model_group_alias"].update(any="qa"), "alias", "any has not the retry policy"),
+        (lambda c: c["router_settings"]["fallbacks"].pop(), "alias", "titan-text lacks the fallbacks of nova-micro"),
+        (lambda c: c["router_settings"]["model_group_alias"].update(any="qa"), "alias", "any lacks the retry policy"),
         (lambda c: c["model_list"].append(c["model_list"][-2]), "group", "the same deployment twice"),
         (lambda c: c["model_list"][-1].update(model_name="qa"), "group", "chat and embedding"),
         (lambda c: c["router_settings"].pop("model_group_retry_policy"), "dead-model", "BadRequestErrorRetries to 3"),
         (lambda c: c["model_list"][4]["model_info"].pop("allowed_fails"), "dead-model", "set allowed_fails"),
-        (lambda c: c["router_settings"].update(timeout=60), "budget", "given up after 253 s"),
+        (lambda c: c["router_settings"].update(timeout=60), "budget", "blocks a request for 253 s"),
         (lambda c: c["router_settings"].pop("retry_policy"), "budget", "claude-sonnet"),
         (lambda c: c["guardrails"].pop(2), "guardrail", "masks questions"),
         (lambda c: c["guardrails"].pop(0), "guardrail", "traced unmasked"),
@@ -106,7 +108,7 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
         (
             lambda c: c["guardrails"][2].update(guardrail_name=c["guardrails"][0]["guardrail_name"]),
             "guardrail",
-            "one name",
+            "the same name",
         ),
         (lambda c: c["litellm_settings"].update(callbacks=[]), "tracing", "Nothing is traced"),
         (lambda c: c["model_list"][-1]["litellm_params"].pop("no-log"), "tracing", "titan-embed"),
@@ -182,7 +184,7 @@ def test_the_longest_wait_is_all_tries_and_pauses_of_every_group_on_the_way(
 
 def test_every_caller_waits_longer_than_the_gateway_tries():
     config = read_config()
-    assert max(longest_wait_s(config, group) for group in config.groups()) < BUDGET_S
+    assert max(longest_wait_s(config, group) for group in config.groups()) < LOAD_BALANCER_IDLE
 
 
 def test_the_described_environment_provides_every_reference():

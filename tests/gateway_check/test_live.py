@@ -15,8 +15,8 @@ from fake_gateway import Serve
 from real_gateway import KEY, RealGateway, blueprint_config, start_gateway
 
 from qa_eval.blueprint.gateway import LiteLLMConfig, read_config
+from qa_eval.blueprint.prices import load_price_map
 from qa_eval.errors import GatewayError
-from qa_eval.gateway_check.lint import price_map
 from qa_eval.gateway_check.live import LiveGateway, cost_of_calls_usd
 
 CONFIG = read_config()
@@ -25,7 +25,7 @@ INPUT = CONFIG.guardrails[2].guardrail_name
 
 def prove(gateway: RealGateway, config: LiteLLMConfig = CONFIG) -> list[str]:
     with LiveGateway(gateway.url, KEY) as live:
-        return [f"{each.rule}: {each.message}" for each in live.prove(config)]
+        return [f"{each.rule}: {each.message}" for each in live.verify(config)]
 
 
 def call_models(gateway: RealGateway) -> list[str]:
@@ -55,9 +55,9 @@ def test_a_misspelled_guardrail_that_litellm_starts_without_is_caught(misspelled
 
     findings = prove(misspelled)
 
-    assert f"live-guardrail: {INPUT} is declared and not loaded: the gateway's log says why." in findings
-    assert any(each.startswith(f"live-canary: {INPUT} does not look at a text: HTTP ") for each in findings), findings
-    assert any(each.endswith("was answered by claude-sonnet: nothing is armed.") for each in findings)
+    assert f"live-guardrail: {INPUT} is declared but not loaded: see the gateway's log." in findings
+    assert any(each.startswith(f"live-canary: {INPUT} fails on a text: HTTP ") for each in findings), findings
+    assert any(each.endswith("was answered by claude-sonnet: the guardrail is inactive.") for each in findings)
 
 
 def test_a_model_that_runs_and_is_not_declared_is_found(misspelled: RealGateway):
@@ -78,15 +78,15 @@ def test_a_guardrail_that_is_down_is_a_finding(gateway: RealGateway, bedrock: Fa
 
     findings = prove(gateway)
 
-    assert any(each.startswith(f"live-canary: {INPUT} does not look at a text: HTTP 500") for each in findings)
-    assert any("A question that must be blocked failed otherwise: HTTP 500" in each for each in findings)
+    assert any(each.startswith(f"live-canary: {INPUT} fails on a text: HTTP 500") for each in findings)
+    assert any("A question that must be blocked failed with another error: HTTP 500" in each for each in findings)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c["guardrails"][2].update(guardrail_name="another"), "another is declared and not loaded"),
-        (lambda c: c["guardrails"][2].update(guardrail_name="another"), f"{INPUT} is loaded and not declared"),
+        (lambda c: c["guardrails"][2].update(guardrail_name="another"), "another is declared but not loaded"),
+        (lambda c: c["guardrails"][2].update(guardrail_name="another"), f"{INPUT} is loaded but not declared"),
         (
             lambda c: c["guardrails"][2]["litellm_params"].update(mode="during_call"),
             "runs with mode: pre_call, not during_call",
@@ -112,8 +112,8 @@ def test_each_group_answers_once_and_no_group_answers_for_another(gateway: RealG
     assert findings[0].startswith("live-call: claude-sonnet does not answer: HTTP 400")
 
 
-def test_what_calling_costs_is_bounded_by_the_price_map():
-    prices = price_map()
+def test_what_calling_costs_is_bounded_by_the_load_price_map():
+    prices = load_price_map()
     dearest = prices["us.anthropic.claude-sonnet-4-6"]
 
     cost = cost_of_calls_usd(CONFIG, prices)
@@ -124,10 +124,10 @@ def test_what_calling_costs_is_bounded_by_the_price_map():
 
 def test_a_wrong_key_or_a_server_that_is_no_litellm_is_one_sentence(gateway: RealGateway, serve: Serve):
     with LiveGateway(gateway.url, "sk-wrong") as live, pytest.raises(GatewayError, match="refuses the key"):
-        live.prove(CONFIG)
+        live.verify(CONFIG)
     other = serve(lambda server, prompt: "yes")
-    with LiveGateway(other.url, FAKE_KEY) as live, pytest.raises(GatewayError, match="names a LiteLLM gateway"):
-        live.prove(CONFIG)
+    with LiveGateway(other.url, FAKE_KEY) as live, pytest.raises(GatewayError, match="is a LiteLLM gateway"):
+        live.verify(CONFIG)
 
 
 @pytest.mark.usefixtures("in_stack_folder")
@@ -137,5 +137,5 @@ def test_the_command_proves_the_local_stack_and_says_what_calling_costs():
     done = subprocess.run(command, capture_output=True, text=True)
 
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
-    assert "Asking 6 model groups; costs at most $0.00" in done.stderr
+    assert "Calling 6 model groups, for at most $0.00" in done.stderr
     assert "no findings in the configuration and the running gateway" in done.stderr

@@ -23,7 +23,7 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
     def make(*flags: str) -> Platform:
         key = tuple(sorted(flags))
         if key not in made:
-            settings = load_settings(flags=flags)
+            settings = load_settings(assignments=flags)
             folder = tmp_path_factory.mktemp("cdk")
             app = build(settings, str(folder))
             cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))

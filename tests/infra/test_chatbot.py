@@ -15,14 +15,12 @@ os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 os.environ.setdefault("CDK_VALIDATION", "false")
 
 import aws_cdk as cdk
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 
 from qa_eval.blueprint import bot as blueprint
-from qa_eval.blueprint.chatbot import handler
-from qa_eval_infra import chatbot as module
+from qa_eval.blueprint.chatbot.lex import INTENTS
 from qa_eval_infra.chatbot import Chatbot
 
 Build = Callable[..., dict[str, Any]]
@@ -32,13 +30,10 @@ Build = Callable[..., dict[str, Any]]
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Synthesises a stack that holds a chatbot; gives its template."""
 
-    def synthesise(*, in_vpc: bool = False, **more: Any) -> dict[str, Any]:
+    def synthesise(**more: Any) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp("cdk")
         app = cdk.App(outdir=str(folder), analytics_reporting=False)
         stack = cdk.Stack(app, "Stack")
-        if in_vpc:
-            more["vpc"] = vpc = ec2.Vpc(stack, "Vpc", max_azs=2, nat_gateways=1)
-            more["security_group"] = ec2.SecurityGroup(stack, "Group", vpc=vpc)
         settings = {"gateway_url": "https://llm.example.org", "model": "qa", **more}
         Chatbot(stack, "Chatbot", key_secret=secretsmanager.Secret(stack, "Key"), **settings)
         app.synth()
@@ -71,9 +66,7 @@ def policies_of(template: dict[str, Any], role: str) -> list[dict[str, Any]]:
     return [statement for statements in attached for statement in statements]
 
 
-@pytest.mark.parametrize("in_vpc", [False, True])
-def test_cloudformation_finds_nothing_wrong(build, in_vpc):
-    template = build(in_vpc=in_vpc)
+def test_cloudformation_finds_nothing_wrong(template):
     engine = cloudformation_validate.CompositeEngine()
     text = json.dumps({key: value for key, value in template.items() if key != "folder"})
     report = engine.validate_template(cloudformation_validate.TemplateContent(text))
@@ -94,7 +87,7 @@ def test_the_bot_is_the_one_described(template):
     assert fallback["Name"] == "FallbackIntent"
     assert fallback["ParentIntentSignature"] == "AMAZON.FallbackIntent"
     assert [each["Utterance"] for each in ask["SampleUtterances"]] == list(blueprint.UTTERANCES)
-    assert (ask["Name"], fallback["Name"]) == tuple(reversed(handler.INTENTS))
+    assert (ask["Name"], fallback["Name"]) == tuple(reversed(INTENTS))
 
 
 def test_both_switches_of_the_code_hook_are_on_and_lex_itself_says_the_same_sentence(template):
@@ -142,7 +135,7 @@ def test_the_function_is_bounded_and_knows_where_its_key_is(template):
 
     assert (function["Runtime"], function["Architectures"]) == ("python3.14", ["arm64"])
     assert function["Timeout"] == 28
-    assert function["ReservedConcurrentExecutions"] == module.CONCURRENCY
+    assert function["ReservedConcurrentExecutions"] == blueprint.CONCURRENCY
     assert function["Environment"]["Variables"] == {
         "LITELLM_ENDPOINT": "https://llm.example.org",
         "LITELLM_MODEL": "qa",
@@ -184,18 +177,6 @@ def test_logs_end_and_conversations_hide_personal_data(build):
     assert "EmailAddress" in json.dumps(conversations["DataProtectionPolicy"])
 
 
-def test_in_a_vpc_the_function_stands_in_private_subnets_with_its_own_group(build):
-    template = build(in_vpc=True)
-    network = the(template, "AWS::Lambda::Function")["VpcConfig"]
-
-    assert len(network["SubnetIds"]) == 2
-    assert all("Private" in each["Ref"] for each in network["SubnetIds"])
-    assert len(network["SecurityGroupIds"]) == 1
-    everywhere = [each for each in policies_of(template, "ChatbotFunctionRole") if each["Resource"] == "*"]
-    assert [action.split(":")[0] for action in everywhere[0]["Action"]] == ["ec2"] * 6
-    assert len(everywhere) == 1
-
-
 def test_alarms_reach_the_topic(tmp_path):
     app = cdk.App(outdir=str(tmp_path), analytics_reporting=False)
     stack = cdk.Stack(app, "Stack")
@@ -212,12 +193,14 @@ def test_alarms_reach_the_topic(tmp_path):
     assert filtered["FilterPattern"] == '{ $.level = "ERROR" }'
 
 
-def test_the_asset_is_the_handler_and_nothing_else(template):
+def test_the_asset_is_the_package_and_nothing_else(template):
     (asset,) = Path(template["folder"]).glob("asset.*")
-    files = [path.relative_to(asset).as_posix() for path in asset.rglob("*")]
+    files = {path.relative_to(asset).as_posix() for path in asset.rglob("*") if path.is_file()}
 
-    assert files == ["handler.py"]
-    assert the(template, "AWS::Lambda::Function")["Handler"] == "handler.lambda_handler"
+    modules = ("__init__", "gateway", "handler", "lex", "messages")
+    assert files == {f"chatbot/{module}.py" for module in modules}
+    assert {path.name for path in asset.rglob("*") if path.is_dir()} == {"chatbot"}
+    assert the(template, "AWS::Lambda::Function")["Handler"] == "chatbot.handler.lambda_handler"
 
 
 def test_the_stack_says_where_the_bot_is(template):

@@ -10,7 +10,7 @@ from qa_eval_infra.settings import load_settings
 
 
 def usd(*flags: str) -> dict[str, float | None]:
-    return {each.name: each.usd for each in estimate(load_settings(flags=flags))}
+    return {each.name: each.usd for each in estimate(load_settings(assignments=flags))}
 
 
 def test_the_sum_is_that_of_its_parts() -> None:
@@ -33,11 +33,11 @@ def test_fargate_is_priced_by_size_number_and_processor() -> None:
      (["cache_replica=true"], False), (["database_min_acu=1"], False), ([*DOMAIN], False), (["chatbot=false"], True)],
 )  # fmt: skip
 def test_each_choice_has_its_price(flags: list[str], cheaper: bool) -> None:
-    assert (total(estimate(load_settings(flags=flags))) < total(estimate(load_settings()))) == cheaper
+    assert (total(estimate(load_settings(assignments=flags))) < total(estimate(load_settings()))) == cheaper
 
 
 def test_a_price_that_is_not_known_is_not_made_up() -> None:
-    components = {each.name: each for each in estimate(load_settings(flags=["cache_node=cache.r7g.large"]))}
+    components = {each.name: each for each in estimate(load_settings(assignments=["cache_node=cache.r7g.large"]))}
     assert components["Valkey"].usd is None
 
 

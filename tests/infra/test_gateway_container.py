@@ -21,7 +21,7 @@ from fake_bedrock import FakeBedrock
 from templates import Platform
 
 from qa_eval.blueprint.guardrail import BLOCKED_CANARY
-from qa_eval.stack import environments, ports, processes, servers
+from qa_eval.stack import environments, health, ports, processes, servers
 from qa_eval.stack.processes import Server
 
 ACCOUNT = "123456789012"
@@ -129,7 +129,7 @@ def container(
     )
     record = processes.start(server)
     try:
-        processes.wait_until_healthy([(server, record)], lambda line: None)
+        health.wait_until_healthy([(server, record)], lambda line: None)
         yield Container(f"http://127.0.0.1:{port}", described, environment.python, bucket[1])
     finally:
         processes.stop({server.mark: record})

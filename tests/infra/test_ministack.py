@@ -56,7 +56,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         patch.setenv("QA_EVAL_CDK", ministack.cdk_command())
         zone = boto3.client("route53").create_hosted_zone(Name="qa.example.org", CallerReference="test")["HostedZone"]
         flags = ["domain=qa.example.org", f"hosted_zone_id={zone['Id'].rpartition('/')[2]}", "load_balancer=public"]
-        assembly = synth(load_settings(flags=[*flags, "deletion_protection=false"]), folder / "assembly")
+        assembly = synth(load_settings(assignments=[*flags, "deletion_protection=false"]), folder / "assembly")
         taken_out = ministack.take_out_unknown(assembly)
         cdk.call(["bootstrap", f"aws://{ACCOUNT}/us-east-1"], "bootstrap")
         cdk.run("deploy", assembly, ["--require-approval", "never"])
@@ -116,8 +116,8 @@ def test_the_library_finds_the_stack_and_its_keys(account: Account, capfd: pytes
     assert len(found.gateway_key) == len(found.phoenix_key) == 43
     shown = capfd.readouterr()
     for key in (found.gateway_key, found.phoenix_key):
-        assert key not in repr(found) + str(deployed.stack_outputs("qa-eval")) + shown.out + shown.err
-    assert deployed.stack_outputs("qa-eval")[outputs.GUARDRAIL_ID] == "unknown", "ministack knows no guardrail"
+        assert key not in repr(found) + str(deployed.platform_outputs("qa-eval")) + shown.out + shown.err
+    assert deployed.platform_outputs("qa-eval")[outputs.GUARDRAIL_ID] == "unknown", "ministack knows no guardrail"
 
 
 def test_a_second_look_finds_no_difference_and_destroy_leaves_what_it_says(
@@ -126,7 +126,7 @@ def test_a_second_look_finds_no_difference_and_destroy_leaves_what_it_says(
     cdk.run("diff", account.assembly)
     said = "".join(capfd.readouterr())
     assert "Number of stacks with differences: 0" in said
-    kept = cdk.kept(account.assembly)
+    kept = cdk.retained(account.assembly)
     assert {each.type for each in kept} == {"AWS::S3::Bucket", "AWS::RDS::DBCluster"}
     cdk.run("destroy", account.assembly, ["--force"])
     left = account.client("cloudformation").describe_stacks()["Stacks"]

@@ -16,7 +16,7 @@ import pytest
 from templates import Platform
 
 from qa_eval.blueprint import secrets
-from qa_eval.stack import environments, ports, processes, servers
+from qa_eval.stack import environments, health, ports, processes, servers
 from qa_eval.stack.processes import Server
 
 ADDED = {
@@ -86,7 +86,7 @@ def container(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> I
     )
     record = processes.start(server)
     try:
-        processes.wait_until_healthy([(server, record)], lambda line: None)
+        health.wait_until_healthy([(server, record)], lambda line: None)
         yield Container(f"http://127.0.0.1:{port}", described, environment.python, generated["PHOENIX_ADMIN_SECRET"])
     finally:
         processes.stop({server.mark: record})

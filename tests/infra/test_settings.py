@@ -43,18 +43,18 @@ def _shown(default: object) -> str:
     ("flags", "sentence"),
     [
         (["nme=x"], "There is no setting 'nme'"),
-        (["waf"], "--set waf has no value"),
+        (["waf"], "The setting 'waf' has no value: write waf=VALUE"),
         (["name=Bad_Name"], "`name` cannot be 'Bad_Name'"),
         (["domain=qa.example.org"], "`domain` and `hosted_zone_id` belong together"),
         (["domain=http://x", "hosted_zone_id=Z1"], "`domain` cannot be 'http://x'"),
-        (["load_balancer=public"], "would be reached unencrypted"),
+        (["load_balancer=public"], "would be unencrypted"),
         (["region=eu-west-1"], "`region` eu-west-1 cannot call us."),
-        (["gateway_cpu=300"], "`gateway_cpu` 300 is no Fargate size: give one of 256, 512"),
-        (["phoenix_memory=512"], "`phoenix_memory` 512 does not go with 512 CPU units: give 1024 to 4096 MiB"),
+        (["gateway_cpu=300"], "`gateway_cpu` 300 is not a Fargate size: give one of 256, 512"),
+        (["phoenix_memory=512"], "`phoenix_memory` 512 is not available with 512 CPU units: give 1024 to 4096 MiB"),
         (["gateway_tasks_min=9"], "`gateway_tasks_min` is above"),
         (["database_min_acu=8"], "`database_min_acu` is above"),
-        (["vpc_cidr=10.0.0.0/30"], "is no network of /16 to /22"),
-        (["chatbot_model=gpt"], "`chatbot_model` gpt is no model group: give one of claude-sonnet"),
+        (["vpc_cidr=10.0.0.0/30"], "is not a network of /16 to /22"),
+        (["chatbot_model=gpt"], "`chatbot_model` gpt is not a model group: give one of claude-sonnet"),
         (["config=/nowhere.yaml"], "cannot be read"),
         (["litellm_image=litellm"], "`litellm_image` cannot be 'litellm'"),
         (["alarm_email=nobody"], "`alarm_email` cannot be"),
@@ -65,7 +65,7 @@ def _shown(default: object) -> str:
 )
 def test_what_cannot_work_is_refused_in_one_sentence(flags: list[str], sentence: str) -> None:
     with pytest.raises(InputError) as refused:
-        load_settings(flags=flags)
+        load_settings(assignments=flags)
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -74,7 +74,7 @@ def test_what_cannot_work_is_refused_in_one_sentence(flags: list[str], sentence:
 def test_files_that_hold_no_settings(content: str, tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(content)
-    with pytest.raises(InputError, match=r"are not YAML|are no mapping"):
+    with pytest.raises(InputError, match=r"are not YAML|are not a mapping"):
         load_settings(file)
 
 

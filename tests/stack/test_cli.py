@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from qa_eval.blueprint.secrets import MASTER_KEY, PHOENIX_ADMIN_PASSWORD, PHOENIX_ADMIN_SECRET
 from qa_eval.cli import stack as command
 from qa_eval.errors import QaEvalError
-from qa_eval.stack import local, processes, state
-from qa_eval.stack.processes import PortTaken
+from qa_eval.stack import ServerStatus, StackStatus, local, processes, servers, state
+from qa_eval.stack.health import PortTaken
 
 SERVERS = ("edge", "litellm", "bedrock", "phoenix")
 
@@ -25,7 +25,7 @@ def standins(standin, monkeypatch, tmp_path):
     monkeypatch.setenv("QA_EVAL_CACHE_DIR", str(tmp_path / "cache"))
 
     def describe(plan):
-        return [standin(name) for name in (*SERVERS, *(["postgres"] if plan.options.postgres else []))]
+        return [standin(name) for name in (*SERVERS, *(["postgres"] if plan.features.postgres else []))]
 
     monkeypatch.setattr(local, "describe", describe)
     monkeypatch.setattr(local.environments, "ensure", lambda environment, report: None)
@@ -66,10 +66,40 @@ def test_up_status_down(standins):
     assert run("status").exit_code == 1
 
 
+def test_the_table_of_all_servers_fits_into_80_columns_and_nothing_is_cut(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
+    urls = {"phoenix": "http://127.0.0.1:65535/phoenix", "postgres": "postgresql://127.0.0.1:65535"}
+    versions = {name: servers.version(name) for name in servers.SERVERS}
+    shown = tuple(
+        ServerStatus(
+            name=name,
+            state="not answering",
+            version=version,
+            log=tmp_path / "log",
+            url=urls.get(name, "http://127.0.0.1:65535"),
+            pid=4194304,
+            memory_bytes=12_345_000_000,
+            uptime_seconds=100 * 3600 - 1,
+        )
+        for name, version in versions.items()
+    )
+    monkeypatch.setattr(local, "status", lambda: StackStatus(shown, tmp_path / "key"))
+
+    lines = run("status").stdout.splitlines()
+
+    table = "\n".join(lines[: lines.index(f"The gateway's key: {tmp_path / 'key'}")])
+    assert max(map(len, table.splitlines())) <= 80
+    words = [*(each.name for each in shown), *(each.url for each in shown)]
+    words += [part for version in versions.values() for part in version.split(", ")]
+    assert [word for word in words if word not in table] == []
+    assert table.count("99 h 59 min") == table.count("pid 4194304, 12345 MB") == len(shown)
+    assert "…" not in table
+
+
 def test_up_twice_says_so(standins):
     run("up")
 
-    assert "All of it was running already." in run("up").stderr
+    assert "All servers were already running." in run("up").stderr
 
 
 def names_in_status():
@@ -80,7 +110,7 @@ def test_an_option_stays_until_a_command_says_otherwise(standins):
     run("up", "--postgres")
     assert "postgres" in names_in_status()
 
-    assert "All of it was running already." in run("up").stderr
+    assert "All servers were already running." in run("up").stderr
     assert "postgres" in names_in_status()
     record = state.load().servers["postgres"]
 
@@ -121,7 +151,7 @@ def test_a_port_that_is_taken_while_servers_start_is_replaced(standins, monkeypa
     def beaten_once(servers, report):
         calls.append(servers)
         if len(calls) == 1:
-            raise PortTaken("Another program took port 4000 while LiteLLM started.")
+            raise PortTaken("Another program took port 4000 during the start of LiteLLM.")
         return bring_up(servers, report)
 
     monkeypatch.setattr(local.supervisor, "bring_up", beaten_once)
@@ -129,7 +159,7 @@ def test_a_port_that_is_taken_while_servers_start_is_replaced(standins, monkeypa
     up = run("up")
 
     assert up.exit_code == 0
-    assert "Another program took port 4000 while LiteLLM started. Once more with another ..." in up.stderr
+    assert "Another program took port 4000 during the start of LiteLLM. Trying another port ..." in up.stderr
     assert len(calls) == 2
 
 
@@ -168,8 +198,8 @@ def test_logs_follow_what_comes_and_a_log_that_begins_anew(standins):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["logs", "nosuch"], "There is no server 'nosuch': name one of edge, litellm, bedrock, model, phoenix."),
-        (["logs"], "There is no log yet: `qa-eval stack up` starts the servers."),
+        (["logs", "nosuch"], "There is no server 'nosuch': choose from edge, litellm, bedrock, model, phoenix."),
+        (["logs"], "There is no log yet: start the servers with `qa-eval stack up`."),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence):

@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qa_eval.blueprint.routes import ROUTES, Route, path_at_server
-from qa_eval.stack import edge, environments, ports, processes, servers, state
+from qa_eval.stack import edge, environments, health, ports, processes, servers, state
 from qa_eval.stack.processes import Server
 
 
@@ -103,15 +103,15 @@ def start(behind: dict[str, int], routes: tuple[Route, ...], data: str) -> Serve
     """Bring nginx up with these routes, in a folder of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QA_EVAL_DATA_DIR", data)
-        with state.changing(lambda line: None):
-            plan = servers.Plan(
-                {**dict.fromkeys(ports.USUAL, 1), **behind, "edge": ports._free_port([])}, state.Options()
+        with state.stack_lock(lambda line: None):
+            plan = servers.StackPlan(
+                {**dict.fromkeys(ports.DEFAULTS, 1), **behind, "edge": ports._free_port([])}, state.StackFeatures()
             )
         described = next(server for server in servers.describe(plan) if server.name == "edge")
     config = edge.configuration(described.port, behind, routes=routes, user=servers._root())
     server = Server(**{**vars(described), "files": {edge.CONFIG_NAME: config}})
     environments.ensure(servers.environment("edge"), lambda line: None)
-    processes.wait_until_healthy([(server, processes.start(server))], lambda line: None, patience=20)
+    health.wait_until_healthy([(server, processes.start(server))], lambda line: None, timeout=20)
     return server
 
 

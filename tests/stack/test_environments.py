@@ -195,7 +195,8 @@ def test_too_little_room_is_said_before_anything_is_built(tiny, tmp_path):
         ensure(huge, pytest.fail)
 
     assert str(caught.value).startswith(
-        f"There is no room for the Tiny environment in {tmp_path / 'cache' / 'environments'}: it needs 1000000000 MB"
+        "There is not enough disk space for the Tiny environment in "
+        f"{tmp_path / 'cache' / 'environments'}: it needs 1000000000 MB"
     )
     assert "QA_EVAL_CACHE_DIR" in str(caught.value)
     assert caught.value.exit_code == 2
@@ -246,7 +247,9 @@ def test_what_uv_says_of_a_full_disk_is_understood(tiny, tmp_path, monkeypatch, 
     script.chmod(0o755)
     monkeypatch.setattr(environments.uv, "find_uv_bin", lambda: str(script))
 
-    with pytest.raises(StackError, match=r"^There is no room for the Tiny environment in .*: it needs 1 MB and \d+ MB"):
+    with pytest.raises(
+        StackError, match=r"^There is not enough disk space for the Tiny environment in .*: it needs 1 MB and \d+ MB"
+    ):
         build(tiny)
 
     assert not tiny.folder.exists()
@@ -282,7 +285,7 @@ def test_a_cache_folder_that_cannot_be_made_is_one_sentence(tiny, tmp_path, monk
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("QA_EVAL_CACHE_DIR", str(tmp_path / "file"))
 
-    with pytest.raises(StackError, match=r"cannot be built in .*file/environments/tiny-.*QA_EVAL_CACHE_DIR names"):
+    with pytest.raises(StackError, match=r"cannot be built in .*file/environments/tiny-.*set QA_EVAL_CACHE_DIR to"):
         build(tiny)
 
 

@@ -10,18 +10,18 @@ from qa_eval.blueprint.secrets import SECRETS
 from qa_eval.errors import InputError
 from qa_eval.stack import ports, servers, state
 
-PORTS = dict(zip(ports.USUAL, range(5001, 5010), strict=False))
+PORTS = dict(zip(ports.DEFAULTS, range(5001, 5010), strict=False))
 EVERYTHING = {"auth": True, "postgres": True, "valkey": True}
 
 
 @pytest.fixture(autouse=True)
 def stack_folder():
-    with state.changing(lambda line: None):
+    with state.stack_lock(lambda line: None):
         return
 
 
 def describe(replay=None, chosen=PORTS, **options):
-    plan = servers.Plan(chosen, state.Options(**options), replay)
+    plan = servers.StackPlan(chosen, state.StackFeatures(**options), replay)
     return {server.name: server for server in servers.describe(plan)}
 
 
@@ -149,7 +149,7 @@ def test_two_servers_cannot_be_given_one_port():
     from qa_eval import stack
 
     with pytest.raises(InputError, match="cannot share a port"):
-        stack.up(gateway_port=5000, phoenix_port=5000, report=pytest.fail)
+        stack.up(gateway_port=5000, phoenix_port=5000, on_progress=pytest.fail)
 
 
 def test_without_the_extra_it_is_one_sentence(monkeypatch):

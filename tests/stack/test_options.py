@@ -189,7 +189,7 @@ def test_a_killed_database_comes_back_with_all_that_was_recorded(stack, data_fol
             if process.name() in ("postgres", "valkey-server"):
                 process.kill()
 
-    again = local_stack.up(replay=empty_table(data_folder), report=lambda line: None)
+    again = local_stack.up(replay=empty_table(data_folder), on_progress=lambda line: None)
 
     assert again.started_here
     assert psql("SELECT count(*) FROM experiment_runs") == str(EXAMPLES)

@@ -10,7 +10,7 @@ from qa_eval.errors import StackError
 from qa_eval.stack import ports
 
 FEW = st.integers(4000, 4010) | st.just(6006)
-NAMES = st.sampled_from(list(ports.USUAL))
+NAMES = st.sampled_from(list(ports.DEFAULTS))
 
 
 def distinct(names):
@@ -21,7 +21,7 @@ def distinct(names):
 
 def choose(wanted=None, remembered=None, held=None):
     said = []
-    chosen = ports.choose(wanted=wanted or {}, remembered=remembered or {}, held=held or {}, report=said.append)
+    chosen = ports.choose(requested=wanted or {}, saved=remembered or {}, held=held or {}, on_progress=said.append)
     return chosen, said
 
 
@@ -49,20 +49,18 @@ def test_every_choice_is_distinct_honours_wishes_and_takes_nothing_from_others(w
             return
         chosen, said = choose(wanted, remembered, held)
 
-    assert chosen.keys() == ports.USUAL.keys()
+    assert chosen.keys() == ports.DEFAULTS.keys()
     assert len(set(chosen.values())) == len(chosen)
     assert wanted.items() <= chosen.items()
     for name, port in chosen.items():
         assert port not in occupied | ours or held.get(name) == port
-        expected = wanted.get(name) or remembered.get(name) or ports.USUAL[name]
+        expected = wanted.get(name) or remembered.get(name) or ports.DEFAULTS[name]
         if expected is not None and port != expected:
             assert any(str(expected) in line and str(port) in line for line in said)
 
 
 def test_a_port_in_use_that_the_user_named_is_one_sentence(busy):
-    with pytest.raises(
-        StackError, match=rf"^Port {busy} is in use by another program: name another with --gateway-port"
-    ):
+    with pytest.raises(StackError, match=rf"^Port {busy} is in use by another program: give another `gateway_port`"):
         choose(wanted={"litellm": busy})
 
 
@@ -70,7 +68,7 @@ def test_a_remembered_port_that_somebody_took_is_replaced_and_said(busy):
     chosen, said = choose(remembered={"phoenix": busy})
 
     assert chosen["phoenix"] != busy
-    assert f"Port {busy} is used by another program; Phoenix takes {chosen['phoenix']}." in said
+    assert f"Port {busy} is in use by another program; Phoenix uses {chosen['phoenix']}." in said
 
 
 def test_a_port_that_our_own_server_holds_is_kept(busy):

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from qa_eval.errors import StackError
-from qa_eval.stack import processes
+from qa_eval.stack import health, logs, processes
 from qa_eval.stack.state import ProcessRecord
 
 from .conftest import running
@@ -27,7 +27,7 @@ def wait_for(condition, seconds=10):
 
 def started(server):
     record = processes.start(server)
-    processes.wait_until_healthy([(server, record)], lambda line: None, patience=20)
+    health.wait_until_healthy([(server, record)], lambda line: None, timeout=20)
     return record
 
 
@@ -85,10 +85,10 @@ def test_a_server_that_dies_is_reported_at_once_with_the_end_of_its_log(standin)
     begun = time.monotonic()
 
     with pytest.raises(StackError) as caught:
-        processes.wait_until_healthy([(server, processes.start(server))], lambda line: None)
+        health.wait_until_healthy([(server, processes.start(server))], lambda line: None)
 
     message = str(caught.value)
-    assert message.startswith("Phoenix ended with exit code 7 while it started")
+    assert message.startswith("Phoenix exited with exit code 7 during its start")
     assert str(server.log) in message
     assert "last words 29" in message
     assert "last words 15" in message
@@ -101,22 +101,22 @@ def test_another_program_on_the_port_is_not_taken_for_the_server(standin, mode):
     server = standin(mode=mode)
     started(standin("bedrock", port=server.port))
 
-    with pytest.raises(processes.PortTaken, match=f"^Another program took port {server.port} while Phoenix started"):
-        processes.wait_until_healthy([(server, processes.start(server))], lambda line: None)
+    with pytest.raises(health.PortTaken, match=f"^Another program took port {server.port} during the start of Phoenix"):
+        health.wait_until_healthy([(server, processes.start(server))], lambda line: None)
 
 
 def test_a_server_that_never_gets_well_is_given_up(standin):
     server = standin(mode="sick")
 
-    with pytest.raises(StackError, match=r"did not come up within 1 s.*\n  sick on"):
-        processes.wait_until_healthy([(server, processes.start(server))], lambda line: None, patience=0.6)
+    with pytest.raises(StackError, match=r"is not healthy after 1 s.*\n  sick on"):
+        health.wait_until_healthy([(server, processes.start(server))], lambda line: None, timeout=0.6)
 
 
 def test_a_server_that_ignores_the_polite_signal_is_killed(standin):
     server = standin(mode="deaf")
     record = started(server)
 
-    processes.stop({server.mark: record}, patience=0.2)
+    processes.stop({server.mark: record}, timeout=0.2)
 
     assert not running([server])
 
@@ -165,7 +165,7 @@ def test_the_last_lines_of_a_log(tmp_path, count, end, expected):
     log = tmp_path / "log"
     log.write_text("".join(f"line {n}\n" for n in range(100)))
 
-    assert processes.last_lines(log, count, end) == expected
+    assert logs.last_lines(log, count, end) == expected
 
 
 def test_a_server_whose_program_is_gone_is_one_sentence(standin):

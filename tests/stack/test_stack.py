@@ -51,7 +51,7 @@ def test_every_listening_socket_is_on_loopback():
 def test_up_again_changes_nothing(stack):
     before = pids()
 
-    again = local_stack.up(report=pytest.fail)
+    again = local_stack.up(on_progress=pytest.fail)
 
     assert not again.started_here
     assert (again.gateway_url, again.phoenix_url) == (stack.gateway_url, stack.phoenix_url)
@@ -169,9 +169,9 @@ def test_a_replay_restarts_the_local_bedrock_alone(stack, tmp_path):
     write_replay(table, [ReplayEntry("Paris is a city.", "What is Paris?", "a city")])
     before = pids()
 
-    replaying = local_stack.up(replay=table, report=lambda line: None)
+    replaying = local_stack.up(replay=table, on_progress=lambda line: None)
     during = pids()
-    local_stack.up(report=lambda line: None)
+    local_stack.up(on_progress=lambda line: None)
 
     assert replaying.started_here
     assert replaying.bedrock_url == stack.bedrock_url

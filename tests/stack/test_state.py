@@ -21,7 +21,7 @@ def mode(path):
 
 
 def key():
-    with state.changing(lambda line: None):
+    with state.stack_lock(lambda line: None):
         return state.master_key()
 
 
@@ -63,8 +63,8 @@ def test_two_machines_do_not_share_a_key(tmp_path, monkeypatch):
 
 def test_what_is_saved_is_loaded():
     record = state.ProcessRecord(pid=1, created=2.5, port=3, fingerprint="f", version="v")
-    saved = state.State(ports={"phoenix": 6006}, servers={"phoenix": record})
-    with state.changing(lambda line: None):
+    saved = state.StackState(ports={"phoenix": 6006}, servers={"phoenix": record})
+    with state.stack_lock(lambda line: None):
         state.save(saved)
 
     assert state.load() == saved
@@ -73,17 +73,17 @@ def test_what_is_saved_is_loaded():
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"ports": {"phoenix": "six"}}'])
 def test_a_damaged_state_remembers_nothing(damage):
-    with state.changing(lambda line: None):
+    with state.stack_lock(lambda line: None):
         (state.folder() / "state.json").write_text(damage)
 
-    assert state.load() == state.State()
+    assert state.load() == state.StackState()
 
 
 def test_a_data_folder_that_cannot_be_made_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("QA_EVAL_DATA_DIR", str(tmp_path / "file"))
 
-    with pytest.raises(StackError, match=r"file/stack cannot be written \(.*\); QA_EVAL_DATA_DIR names another"):
+    with pytest.raises(StackError, match=r"file/stack cannot be written \(.*\): set QA_EVAL_DATA_DIR to another"):
         key()
 
 

@@ -10,14 +10,14 @@ import time
 import pytest
 
 from qa_eval.errors import StackError
-from qa_eval.stack import ports, processes, state, supervisor
+from qa_eval.stack import health, ports, processes, state, supervisor
 
 from .conftest import STANDIN, running
 
 
 @pytest.fixture(autouse=True)
 def stack_folder():
-    with state.changing(lambda line: None):
+    with state.stack_lock(lambda line: None):
         return
 
 
@@ -49,7 +49,7 @@ def test_a_killed_server_is_started_again_and_the_others_are_kept(standin):
     assert bring_up(*servers) == ["phoenix"]
 
     assert pids()["litellm"] == before["litellm"]
-    assert processes.is_healthy(servers[0].port, "/health")
+    assert health.is_healthy(servers[0].port, "/health")
 
 
 @pytest.mark.parametrize("change", [{"SETTING": "another"}, {"mode": "mother"}])
@@ -68,7 +68,7 @@ def test_a_server_that_runs_but_does_not_answer_is_replaced(standin):
     server = standin("phoenix")
     sick = standin("phoenix", mode="sick")
     record = processes.start(sick)
-    state.save(state.State(servers={"phoenix": record.model_copy(update={"fingerprint": server.fingerprint})}))
+    state.save(state.StackState(servers={"phoenix": record.model_copy(update={"fingerprint": server.fingerprint})}))
 
     assert bring_up(server) == ["phoenix"]
 
@@ -91,7 +91,7 @@ def test_one_that_dies_takes_down_what_was_started_with_it_and_nothing_else(stan
     kept, started, dying = standin("phoenix"), standin("bedrock"), standin("litellm", mode="dying")
     bring_up(kept)
 
-    with pytest.raises(StackError, match="Litellm ended with exit code 7"):
+    with pytest.raises(StackError, match="Litellm exited with exit code 7"):
         bring_up(kept, started, dying)
 
     assert [process.pid for process in running([kept, started, dying])] == [pids()["phoenix"]]
@@ -137,7 +137,7 @@ def test_of_two_commands_at_once_the_second_waits_and_finds_all_done(standin):
     started, said = [], []
 
     def up():
-        with state.changing(said.append):
+        with state.stack_lock(said.append):
             started.append(bring_up(server))
 
     commands = [threading.Thread(target=up) for _ in range(2)]

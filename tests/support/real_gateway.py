@@ -13,7 +13,7 @@ import yaml
 
 from qa_eval.blueprint.environment import gateway_environment
 from qa_eval.blueprint.gateway import config_path
-from qa_eval.stack import environments, ports, processes, servers
+from qa_eval.stack import environments, health, ports, processes, servers
 from qa_eval.stack.processes import Server
 
 KEY = "sk-of-a-test-1b1e8f0c5a2d4e7f9a6b3c8d"
@@ -95,7 +95,7 @@ def start_gateway(
     )
     record = processes.start(server)
     try:
-        processes.wait_until_healthy([(server, record)], lambda line: None)
+        health.wait_until_healthy([(server, record)], lambda line: None)
     except BaseException:
         processes.stop({server.mark: record})
         raise

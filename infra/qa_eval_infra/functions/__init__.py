@@ -1,4 +1,4 @@
-"""The platform's own small functions: one folder each, its `handler.py` standing alone."""
+"""The platform's helper functions: one folder each, with a self-contained `handler.py`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def helper_function(
     description: str,
     environment: Mapping[str, str] | None = None,
 ) -> lambda_.Function:
-    """The function in `folder`, which at first may do nothing but write its log."""
+    """The function in `folder`, with permission only to write its log."""
     role = iam.Role(scope, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
     log_group.grant_write(role)
     arm = settings.architecture == "arm64"
@@ -34,7 +34,7 @@ def helper_function(
         runtime=lambda_.Runtime.PYTHON_3_14,
         architecture=lambda_.Architecture.ARM_64 if arm else lambda_.Architecture.X86_64,
         handler="handler.lambda_handler",
-        # Bytecode would change the asset's digest from one synthesis to the next.
+        # Bytecode would change the asset's digest with every synthesis.
         code=lambda_.Code.from_asset(str(Path(__file__).parent / folder), exclude=["__pycache__", "*.pyc"]),
         role=role,
         timeout=timeout,

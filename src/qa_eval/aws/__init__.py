@@ -1,1 +1,1 @@
-"""The door to AWS: clients, deployed stacks and their keys, the deployed chatbot."""
+"""Access to AWS: clients and their errors, deployed stacks with their keys, the deployed chatbot."""

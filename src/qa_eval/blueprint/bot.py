@@ -1,4 +1,4 @@
-"""The chatbot, described once: CDK builds the Lex bot from this, and the local chat speaks with the same names."""
+"""The chatbot, described once: CDK builds the Lex bot from it, and the local chat uses the same names."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from qa_eval.blueprint.chatbot.handler import INTENTS
+from qa_eval.blueprint.chatbot.lex import INTENTS
 
 BOT_NAME: Final = "QAAssistant"
 LOCALE: Final = "en_US"
 IDLE_SESSION_S: Final = 300
-"""Lex forgets a conversation after so long."""
+"""Lex ends a session that is idle for so long."""
+CONCURRENCY: Final = 25
+"""Concurrent conversations that Lex allows on an alias."""
 
 FALLBACK_INTENT: Final = INTENTS[0]
-"""Where every question goes that is not one of the utterances."""
+"""The intent of every message that is not one of the utterances."""
 ASK_INTENT: Final = INTENTS[1]
-"""Lex does not build a locale without a custom intent that has utterances."""
+"""Lex builds a locale only with a custom intent that has utterances."""
 UTTERANCES: Final = ("I have a question", "Can I ask you something", "Answer a question")
 
 BOT_OUTPUT: Final = "ChatbotBotId"
 ALIAS_OUTPUT: Final = "ChatbotAliasId"
 MODEL_OUTPUT: Final = "ChatbotModel"
-"""The stack outputs that tell `qa-eval` where the bot is, and whom it asks."""
+"""The stack outputs with the bot's id, its alias and its model group."""
+
+ASSET_PACKAGE: Final = "chatbot"
+"""The Python package in `asset_root()` that is the Lambda asset; nothing else of the folder is."""
+HANDLER: Final = "chatbot.handler.lambda_handler"
+"""The entry point inside the asset."""
 
 
-def asset_folder() -> Path:
-    """The folder that Lambda runs; its handler is `handler.lambda_handler`."""
-    return Path(str(resources.files("qa_eval.blueprint"))) / "chatbot"
+def asset_root() -> Path:
+    """The folder that contains the asset's package."""
+    return Path(str(resources.files("qa_eval.blueprint")))

@@ -1,10 +1,10 @@
-"""Who waits how long for whom, in seconds, from the outside in. Each waits longer than all that it waits for.
+"""The timeouts along a request, in seconds, from the outside in: each is longer than everything inside it.
 
-    Lex 30 > Lambda 28 > the chatbot's request 26 > its two tries of 12
+    Lex 30 > Lambda 28 > the chatbot's request 26 > the gateway's two tries of 12 for it (`chatbot/gateway.py`)
     browser, experiment > CloudFront 120 > load balancer 110 > the gateway's four tries of 24 (`config.yaml`)
 
-Connections that wait for a next request are closed from the outside in as well: a server that closes first makes
-the load balancer answer 502 to a request that was already on its way.
+Idle connections are closed from the outside in as well: if the inner server closed first, the load balancer would
+answer 502 to a request that was already on its way.
 """
 
 from __future__ import annotations
@@ -12,32 +12,16 @@ from __future__ import annotations
 from typing import Final
 
 LEX: Final = 30
-"""What Amazon Lex waits for a code hook; Lex decides it."""
+"""Lex's timeout of a code hook, set by Lex."""
 LAMBDA: Final = 28
 """The chatbot function's timeout."""
-CHATBOT_REQUEST: Final = 26
-"""What the chatbot waits for the gateway, all tries included."""
-CHATBOT_TRY: Final = 12
-"""One try of the gateway for the chatbot; sent as `x-litellm-timeout`."""
-CHATBOT_RETRIES: Final = 1
-"""Sent as `x-litellm-num-retries`."""
 
 CLOUDFRONT_READ: Final = 120
-"""What CloudFront waits for the first byte and between two of a stream; its highest without a quota increase."""
+"""CloudFront's timeout of the first byte, and between two bytes of a stream; the maximum without a quota increase."""
 LOAD_BALANCER_IDLE: Final = 110
-"""What the load balancer waits for a byte, and how long it keeps an idle connection."""
+"""The load balancer's timeout between two bytes, and of an idle connection: the longest wait for the gateway."""
 
 CLOUDFRONT_KEEPALIVE: Final = 60
 """How long CloudFront keeps an idle connection to the load balancer."""
 SERVER_KEEPALIVE: Final = 120
 """How long the gateway keeps an idle connection to the load balancer (`KEEPALIVE_TIMEOUT`)."""
-
-
-def gateway_seconds(timeout: float, retries: int) -> float:
-    """The longest that the gateway works on one request, without its short pauses between tries.
-
-    Args:
-        timeout: Seconds of one try.
-        retries: How often it tries again.
-    """
-    return timeout * (1 + retries)

@@ -1,6 +1,6 @@
-"""The gateway's configuration, typed: `config.yaml` is checked against this, never generated from it.
+"""The gateway's configuration, typed: `config.yaml` is validated with it, never generated from it.
 
-Unknown keys are errors, because LiteLLM ignores what it does not know: a misspelled guardrail would be no guardrail.
+Unknown keys are errors, because LiteLLM ignores them: a misspelled guardrail would be no guardrail.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _bedrock(model: str) -> str:
 
 def _reference(value: str) -> str:
     if not value.startswith("os.environ/"):
-        raise ValueError("is written out: name an environment variable instead, as os.environ/NAME")
+        raise ValueError("is a literal value: use an environment variable instead, as os.environ/NAME")
     return value
 
 
@@ -41,35 +41,34 @@ class _Strict(BaseModel):
 
 
 class ModelParams(_Strict):
-    """How a deployment is called."""
+    """The parameters of a deployment's calls."""
 
     model: Annotated[str, AfterValidator(_bedrock)]
     aws_region_name: str
     input_cost_per_token: float | None = Field(default=None, gt=0)
     output_cost_per_token: float | None = Field(default=None, gt=0)
-    """US dollars, in the place of the price map's; both or neither. LiteLLM would take 0 for a price of 5 dollars."""
+    """US dollars, overriding the price map; both or neither. LiteLLM treats 0 as a price of 5 dollars."""
     no_log: bool = Field(default=False, alias="no-log")
-    """Whether calls leave no trace."""
+    """Whether calls are not traced."""
 
 
 class AllowedFailsPolicy(_Strict):
-    """How many failures of a kind a deployment may have."""
+    """Allowed failures of a deployment by kind of error."""
 
     BadRequestErrorAllowedFails: int = Field(ge=1)
-    """400: more of them pass the deployment over; without this, none ever do."""
+    """400: more of them cool the deployment down; without this value, they never do."""
 
 
 class ModelInfo(_Strict):
-    """What LiteLLM knows of a deployment."""
+    """Metadata of a deployment."""
 
     base_model: str = Field(min_length=1)
-    """The row of LiteLLM's price map; cost-based routing knows no price without it."""
+    """The row of LiteLLM's price map, needed by cost-based routing."""
     mode: Literal["chat", "embedding"] = "chat"
     allowed_fails: int | None = Field(default=None, ge=0)
-    """Failures within the cooldown time after which the deployment is passed over; LiteLLM heeds it only where the
-    group has another deployment."""
+    """Failures after which the deployment is cooled down; effective only if the group has another deployment."""
     allowed_fails_policy: AllowedFailsPolicy | None = None
-    """The same by kind of error; LiteLLM heeds it in every group."""
+    """The same by kind of error; effective in every group."""
 
 
 class Deployment(_Strict):
@@ -81,50 +80,50 @@ class Deployment(_Strict):
 
 
 class CacheArguments(_Strict):
-    """How long the gateway waits for Valkey, in seconds."""
+    """Timeouts of Valkey, in seconds."""
 
     socket_timeout: float = Field(gt=0)
     socket_connect_timeout: float = Field(gt=0)
 
 
 class LatencyArguments(_Strict):
-    """How latency-based routing chooses."""
+    """Parameters of latency-based routing."""
 
     lowest_latency_buffer: float = Field(default=0, ge=0, le=1)
-    """Deployments within this share of the fastest take turns."""
+    """Deployments whose latency is within this fraction of the fastest one's are used alternately."""
 
 
 class RetryPolicy(_Strict):
-    """Retries by kind of error, in the place of `num_retries`; a retry passes over what refused the request."""
+    """Retries by kind of error, overriding `num_retries`; a retry uses another deployment."""
 
     BadRequestErrorRetries: int | None = Field(default=None, ge=0)
-    """400: what Bedrock says of a model id that is not there any more."""
+    """400: Bedrock's error for a model id that no longer exists."""
     NotFoundErrorRetries: int | None = Field(default=None, ge=0)
-    """404: what Bedrock says of a model that has reached its end of life."""
+    """404: Bedrock's error for a model after its end of life."""
     TimeoutErrorRetries: int | None = Field(default=None, ge=0)
 
 
 class RouterSettings(_Strict):
-    """How the router chooses and retries."""
+    """Settings of the router."""
 
     routing_strategy: Literal["cost-based-routing", "latency-based-routing", "simple-shuffle"]
     routing_strategy_args: LatencyArguments | None = None
     num_retries: int = Field(ge=0)
     timeout: float = Field(gt=0)
-    """Seconds of one try."""
+    """Timeout of one attempt, in seconds."""
     retry_policy: RetryPolicy = RetryPolicy()
     model_group_retry_policy: dict[str, RetryPolicy] = {}
-    """A group's policy replaces the general one; the two are not merged."""
+    """A group's policy replaces the general one; they are not merged."""
     cooldown_time: float = Field(default=5, gt=0)
-    """Seconds for which a failed deployment is passed over."""
+    """Seconds for which a failed deployment is not used."""
     fallbacks: list[dict[str, list[str]]] = []
-    """The groups that answer when all of one fails."""
+    """The groups that answer when a group fails."""
     max_fallbacks: int = Field(default=5, ge=0)
     model_group_alias: dict[str, str] = {}
     redis_host: EnvironmentReference | None = None
     redis_port: EnvironmentReference | None = None
     redis_password: EnvironmentReference | None = None
-    """Where the gateway's tasks share cooldowns and counts; where the variables are not set, each keeps its own."""
+    """The Valkey through which gateway tasks share cooldowns and counters; without it, each task has its own."""
     cache_kwargs: CacheArguments | None = None
 
     def retry_policy_of(self, group: str) -> RetryPolicy:
@@ -132,7 +131,7 @@ class RouterSettings(_Strict):
         return self.model_group_retry_policy.get(group, self.retry_policy)
 
     def fallbacks_of(self, group: str) -> list[str]:
-        """The groups that stand in for a group."""
+        """The fallback groups of a group."""
         return [name for entry in self.fallbacks for name in entry.get(group, [])]
 
 
@@ -140,12 +139,12 @@ def _expression(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"is no regular expression ({error})") from None
+        raise ValueError(f"is not a regular expression ({error})") from None
     return pattern
 
 
 class FilterPattern(_Strict):
-    """One kind of personal data that the gateway masks itself."""
+    """A kind of personal data that the gateway itself masks."""
 
     pattern_type: Literal["regex"]
     name: Literal["EMAIL", "PHONE"]
@@ -154,7 +153,7 @@ class FilterPattern(_Strict):
 
 
 class ContentFilterParams(_Strict):
-    """LiteLLM's own filter: it masks in the gateway's process, before anything is sent or traced."""
+    """LiteLLM's own filter, which masks in the gateway's process before anything is sent or traced."""
 
     guardrail: Literal["litellm_content_filter"]
     mode: Literal["pre_call"]
@@ -166,12 +165,12 @@ def _python(code: str) -> str:
     try:
         ast.parse(code)
     except SyntaxError as error:
-        raise ValueError(f"is no Python ({error.msg} in line {error.lineno})") from None
+        raise ValueError(f"is not Python ({error.msg} in line {error.lineno})") from None
     return code
 
 
 class CustomCodeParams(_Strict):
-    """A few lines of Python that LiteLLM runs in a sandbox of its own, with its own helpers and no imports."""
+    """A few lines of Python that LiteLLM runs in a sandbox, with LiteLLM's helpers and without imports."""
 
     guardrail: Literal["custom_code"]
     mode: Literal["pre_call"]
@@ -180,7 +179,7 @@ class CustomCodeParams(_Strict):
 
 
 class BedrockGuardrailParams(_Strict):
-    """One use of the Bedrock guardrail; LiteLLM starts without it where `guardrail` is misspelled."""
+    """One use of the Bedrock guardrail; if `guardrail` is misspelled, LiteLLM starts without it."""
 
     guardrail: Literal["bedrock"]
     mode: Literal["pre_call", "post_call", "during_call"]
@@ -190,9 +189,9 @@ class BedrockGuardrailParams(_Strict):
     mask_request_content: bool = False
     mask_response_content: bool = False
     timeout: float = Field(gt=0)
-    """Seconds of one look at a text; without it a guardrail that hangs holds the request for ten minutes."""
+    """Timeout of one evaluation, in seconds; without it a hanging guardrail blocks a request for ten minutes."""
     default_on: Literal[True]
-    """A guardrail that a caller has to ask for protects nobody."""
+    """Required, because otherwise callers would have to request the guardrail."""
 
 
 class Guardrail(_Strict):
@@ -218,7 +217,7 @@ class GeneralSettings(_Strict):
 
 
 class LiteLLMConfig(_Strict):
-    """The whole of `config.yaml`."""
+    """The content of `config.yaml`."""
 
     model_list: list[Deployment] = Field(min_length=1)
     router_settings: RouterSettings
@@ -239,7 +238,7 @@ class LiteLLMConfig(_Strict):
         return groups
 
     def environment(self) -> tuple[str, ...]:
-        """The environment variables that the gateway must be given, sorted."""
+        """The environment variables that the gateway needs, sorted."""
         values = _strings(self.model_dump())
         return tuple(sorted({value.removeprefix("os.environ/") for value in values if value.startswith("os.environ/")}))
 
@@ -253,26 +252,26 @@ class LiteLLMConfig(_Strict):
 
 
 def config_path() -> Path:
-    """Where the blueprint's `config.yaml` is; LiteLLM and CDK read this very file."""
+    """The path of the blueprint's `config.yaml`; LiteLLM and CDK read this file."""
     return Path(str(resources.files("qa_eval.blueprint"))) / "config.yaml"
 
 
 def read_config(path: Path | None = None) -> LiteLLMConfig:
-    """Read and check a configuration, the blueprint's own where none is named.
+    """Read and validate a configuration, by default the blueprint's.
 
     Raises:
-        InputError: The file cannot be read or something in it is wrong; the entry is named.
+        InputError: The file cannot be read, or an entry is invalid.
     """
     path = path or config_path()
     content = load_content(path)
     try:
         return LiteLLMConfig.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"The configuration {path} is wrong at {mistakes(error, content)[0]}.") from None
+        raise InputError(f"The configuration {path} is invalid at {mistakes(error, content)[0]}.") from None
 
 
 def load_content(path: Path) -> Any:
-    """What a configuration file holds, unchecked.
+    """The content of a configuration file, not validated.
 
     Raises:
         InputError: The file cannot be read, or is not YAML.
@@ -283,11 +282,11 @@ def load_content(path: Path) -> Any:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise InputError(f"The configuration {path} cannot be read ({reason}): check the path.") from None
     except yaml.YAMLError as error:
-        raise InputError(f"The configuration {path} is not YAML ({str(error).splitlines()[0]}): mend it.") from None
+        raise InputError(f"The configuration {path} is not YAML ({str(error).splitlines()[0]}): correct it.") from None
 
 
 def mistakes(error: ValidationError, content: Any) -> list[str]:
-    """Where a configuration has the wrong shape: the place, the entry's name, and what is wrong there."""
+    """The validation errors of a configuration: location, name of the entry, and message."""
     return [_explain(each["loc"], each["msg"], content) for each in error.errors(include_url=False)]
 
 
@@ -298,7 +297,7 @@ def _explain(location: tuple[int | str, ...], message: str, content: Any) -> str
 
 
 def _entry_name(location: tuple[int | str, ...], content: Any) -> str | None:
-    """The name of the list entry that an error is in, so that nobody has to count."""
+    """The name of the list entry that contains an error."""
     match location:
         case (str(section), int(place), *_):
             entry = content[section][place]

@@ -1,4 +1,4 @@
-"""How each server says that it is well. The load balancer, the containers and the local stack ask the same."""
+"""The servers' health endpoints, used by the load balancer, the containers and the local stack."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ raise SystemExit(connection.getresponse().status != 200)
 
 @dataclass(frozen=True)
 class Health:
-    """Two paths that need no key and cost nothing; both are asked at the server itself, never through the edge."""
+    """Two paths that need no key and cost nothing; they are requested from the server itself, not through the edge."""
 
     liveness: str
-    """200 while the process works. A container that fails here is restarted."""
+    """200 while the process works; otherwise the container is restarted."""
     readiness: str
-    """200 while the server can do its work, its database included. A target that fails here gets no requests."""
+    """200 while the server is ready, including its database; otherwise it gets no requests."""
 
 
 HEALTH: Final[dict[Server, Health]] = {
-    # Not /health: it needs the key and calls every model, at a price.
+    # Not /health, which needs the key and calls every model.
     "litellm": Health(liveness="/health/liveliness", readiness="/health/readiness"),
     "phoenix": Health(liveness="/healthz", readiness="/readyz"),
 }
 
 
 def container_check(server: Server, *, port: int | None = None, timeout: int = 5) -> tuple[str, ...]:
-    """The command that asks a container for its liveness: exit code 0 when it is alive, 1 when not.
+    """The liveness command of a container: exit code 0 if it is alive, else 1.
 
-    It is Python because the images have no curl, and `python3` because the smallest of them has no `python`.
+    The images have no curl, and the smallest of them has `python3` but no `python`.
 
     Args:
-        server: Which server.
-        port: Where it listens inside the container; its port on AWS where none is named.
-        timeout: Seconds that the answer may take.
+        server: The server.
+        port: Its port inside the container; by default its port on AWS.
+        timeout: Seconds in which it must answer.
     """
     script = _CHECK.format(port=port or PORTS[server], timeout=timeout, path=HEALTH[server].liveness)
     return ("python3", "-c", script)

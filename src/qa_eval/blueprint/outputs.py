@@ -1,4 +1,4 @@
-"""The outputs by which a deployed stack is found: CDK writes them, boto3 reads them."""
+"""The outputs of a deployed stack, written by CDK and read through CloudFormation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routing table: which path goes to which server. The ALB's rules and the local edge are both made from it."""
+"""The routing table from paths to servers, for the load balancer's rules and the local edge."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class Route:
     """One rule of the routing table."""
 
     priority: int
-    """Rules are tried from the lowest number up; the first that matches decides."""
+    """Rules are evaluated in ascending order; the first match wins."""
     paths: tuple[str, ...]
-    """Path patterns as an ALB listener rule takes them: case-sensitive, `*` stands for any characters, `?` for one."""
+    """Path patterns of an ALB listener rule: case-sensitive, `*` matches any characters, `?` one."""
     server: Server
     strip: str = ""
-    """The path prefix that the server does not see."""
+    """The path prefix that is removed before the request reaches the server."""
 
 
 PORTS: Final[dict[Server, int]] = {"litellm": 4000, "phoenix": 6006}
-"""Where each server listens on AWS; the local stack takes free ports."""
+"""The servers' ports on AWS; the local stack chooses its own."""
 
 PHOENIX_ROOT: Final = "/phoenix"
-"""Where the edge shows Phoenix; Phoenix learns it as `PHOENIX_HOST_ROOT_PATH`."""
+"""Phoenix's path at the edge, also its `PHOENIX_HOST_ROOT_PATH`."""
 
 ROUTES: Final[tuple[Route, ...]] = (
     Route(100, (PHOENIX_ROOT, f"{PHOENIX_ROOT}/*"), "phoenix", strip=PHOENIX_ROOT),
@@ -34,5 +34,5 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def path_at_server(route: Route, path: str) -> str:
-    """The path that the server of a route is asked for: the prefix is stripped, an empty rest is `/`."""
+    """The path that the route's server receives: without the prefix, and `/` if nothing is left."""
     return path.removeprefix(route.strip) or "/"

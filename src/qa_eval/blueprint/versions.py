@@ -1,7 +1,7 @@
-"""Which server versions the platform runs, read from the hash-pinned lock files beside this module.
+"""The server versions of the platform, read from the hash-pinned lock files in `servers/`.
 
-A version is written by hand in one place, the dependency groups of `pyproject.toml`; the lock files in
-`servers/` are made from them, and everything else (the local stack, the deployment, `stack status`) asks here.
+Versions are maintained only in the dependency groups of `pyproject.toml`, from which the lock files are compiled. The
+local stack, the deployment and `stack status` read them through this module.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def server_lock(environment: str) -> Path:
 
 
 def server_versions() -> dict[str, str]:
-    """Package name to pinned version, for the packages that are the servers (not for their dependencies)."""
+    """Package name to pinned version, for the servers themselves without their dependencies."""
     return {
         package: _pinned(package, server_lock(environment).read_text(encoding="utf-8"))
         for environment, packages in _SERVERS.items()

@@ -1,8 +1,7 @@
-"""The chatbot on this machine: the handler that is deployed, given the events that Lex would give it.
+"""The chatbot on this machine: the deployed handler, with the events of Lex.
 
-What Lex does around the handler is done here as far as it matters to it: a session's attributes are kept between
-turns, and forgotten when it was idle for as long as the bot allows. Lex's recognition of intents is not imitated:
-every message is one for the fallback intent.
+As in Lex, session attributes are kept between turns and expire with an idle session. Lex's recognition of intents is
+not simulated: every message has the fallback intent.
 """
 
 from __future__ import annotations
@@ -16,16 +15,17 @@ from typing import Any
 
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.blueprint import budgets
-from qa_eval.blueprint.chatbot.handler import Chatbot, Settings
+from qa_eval.blueprint.chatbot.gateway import GatewaySettings
+from qa_eval.blueprint.chatbot.handler import Chatbot
 from qa_eval.chatbot.bot import BotReply, read_response
 
-# On AWS the handler's log goes to CloudWatch; here nobody reads it between the lines of a conversation.
+# On AWS the handler's log goes to CloudWatch; in a terminal it would appear between the lines of a conversation.
 logging.getLogger("qa_eval_chatbot").addHandler(logging.NullHandler())
 
 
 @dataclass
 class _Invocation:
-    """Lambda's context of one call."""
+    """Lambda's context object of one call."""
 
     deadline: float
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -35,7 +35,7 @@ class _Invocation:
 
 
 class LocalBot:
-    """A bot in this process, which asks one gateway."""
+    """A bot in this process, with one gateway."""
 
     def __init__(self, endpoint: str, model: str, key: str | None, *, seconds: float = budgets.LAMBDA) -> None:
         """
@@ -43,9 +43,9 @@ class LocalBot:
             endpoint: The gateway's base URL.
             model: The model group that answers.
             key: The gateway's key; None where it needs none.
-            seconds: What a turn may take; the deployed function has 28.
+            seconds: Timeout of a turn; the deployed function has 28.
         """
-        self._handler = Chatbot(Settings(endpoint=endpoint, model=model, key=key))
+        self._handler = Chatbot(GatewaySettings(endpoint=endpoint, model=model, key=key))
         self._seconds = seconds
         self._sessions: dict[str, tuple[float, dict[str, str]]] = {}
 
@@ -65,7 +65,7 @@ class LocalBot:
 def lex_event(
     session_id: str, message: str, session_attributes: Mapping[str, str], request_attributes: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The event that Lex V2 sends its fulfilment for a typed message."""
+    """The event that Lex V2 sends to its fulfilment function for a typed message."""
     intent = {
         "name": blueprint.FALLBACK_INTENT,
         "slots": {},

@@ -18,22 +18,24 @@ if TYPE_CHECKING:
 
 
 def command(
-    question: Annotated[str | None, typer.Argument(help="The question; without it, a conversation.")] = None,
+    question: Annotated[str | None, typer.Argument(help="The question; without it, start a conversation.")] = None,
     local: Annotated[
-        bool, typer.Option("--local", help="Start the local stack where needed, and ask the handler here.")
+        bool, typer.Option("--local", help="Use the handler on this machine, with the local stack.")
     ] = False,
-    stack: Annotated[str | None, typer.Option(metavar="NAME", help="A deployed stack: ask its Lex bot.")] = None,
+    stack: Annotated[str | None, typer.Option(metavar="NAME", help="Use the Lex bot of a deployed stack.")] = None,
     gateway: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Ask the handler here, with a running gateway; its key: QA_EVAL_GATEWAY_KEY."),
+        typer.Option(
+            metavar="URL", help="Use the handler on this machine, with a running gateway; its key: QA_EVAL_GATEWAY_KEY."
+        ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="A model group of the gateway; not with --stack.  [default: qa]")
+        str | None, typer.Option(help="Model group of the gateway; not with --stack.  [default: qa]")
     ] = None,
 ) -> None:
-    """Ask the chatbot: through Amazon Lex where it is deployed, through the same handler here.
+    """Talk to the chatbot: the deployed one through Amazon Lex, or its handler on this machine.
 
-    The bot remembers the last turns of a conversation; an empty line, `exit` or the end of the input ends it.
+    The bot remembers the last turns of a conversation. An empty line, `exit` or the end of input ends it.
     """
     bot = _bot(local, stack, gateway, model)
     session = str(uuid.uuid4())
@@ -47,13 +49,13 @@ def command(
 
 def _bot(local: bool, stack: str | None, gateway: str | None, model: str | None) -> Bot:
     if [local, stack is not None, gateway is not None].count(True) != 1:
-        raise InputError("Say whom to ask: --local, --stack NAME or --gateway URL, one of them.")
+        raise InputError("Give exactly one of --local, --stack NAME and --gateway URL.")
     if stack is not None:
         if model is not None:
-            raise InputError("--model does not go with --stack: the deployed bot has its own model.")
+            raise InputError("--model cannot be combined with --stack: the deployed bot has its own model.")
         from qa_eval.aws.lex import LexBot
 
-        return LexBot.of_stack(stack)
+        return LexBot.from_stack(stack)
     url, key = (gateway, os.environ.get("QA_EVAL_GATEWAY_KEY")) if gateway else _local_gateway()
     return _here(url, key, model or "qa")
 
@@ -61,7 +63,7 @@ def _bot(local: bool, stack: str | None, gateway: str | None, model: str | None)
 def _local_gateway() -> tuple[str, str]:
     from qa_eval.stack import up
 
-    running = up(report=lambda line: typer.echo(line, err=True))
+    running = up(on_progress=lambda line: typer.echo(line, err=True))
     return running.gateway_url, running.gateway_key
 
 
@@ -78,7 +80,7 @@ def _here(url: str, key: str | None, model: str) -> Bot:
 
 
 def _messages() -> Iterator[str]:
-    """What the user types, until there is no more."""
+    """The user's messages, until the end of the conversation."""
     prompt = "You: " if sys.stdin.isatty() else ""
     while True:
         try:
@@ -91,7 +93,7 @@ def _messages() -> Iterator[str]:
 
 
 def _turn(bot: Bot, session: str, message: str) -> bool:
-    """One question and what is shown of its answer; whether there is one."""
+    """Send a message and print the reply; return whether it is an answer."""
     reply = bot.say(session, message)
     for text in reply.messages:
         typer.echo(text)
@@ -107,5 +109,5 @@ def _why(reply: BotReply) -> str:
 
 def _checked(question: str) -> str:
     if not question.strip():
-        raise InputError("The question is empty: type one, or leave it out for a conversation.")
+        raise InputError("The question is empty: give one, or leave it out for a conversation.")
     return question

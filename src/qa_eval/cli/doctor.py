@@ -1,4 +1,4 @@
-"""`qa-eval doctor`: what is here, what is missing, and what to do about it."""
+"""`qa-eval doctor`: check this machine, and say what to do."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _MARKS = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,
 ) -> None:
-    """Look at versions, environments, ports, disk and credentials, offline. Exit code 1: there is a problem.
+    """Check versions, environments, ports, disk space and credentials, offline. Exit code 1: there is a problem.
 
-    Of a credential only its presence is shown.
+    Only the presence of a credential is shown.
     """
     from dataclasses import asdict
 
-    from qa_eval.doctor import examine
+    from qa_eval.doctor import run_checks
 
-    findings = examine()
+    findings = run_checks()
     problems = sum(finding.state == "problem" for finding in findings)
     if as_json:
         content = {"schema": "qa-eval/doctor@1", "problems": problems, "findings": [asdict(each) for each in findings]}

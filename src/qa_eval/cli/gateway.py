@@ -1,4 +1,4 @@
-"""`qa-eval gateway check`: what is wrong with a configuration, and whether the running gateway does what it says."""
+"""`qa-eval gateway check`: check a configuration, and a running gateway against it."""
 
 from __future__ import annotations
 
@@ -11,68 +11,70 @@ import typer
 from qa_eval.errors import GatewayError, InputError
 
 if TYPE_CHECKING:
-    from qa_eval.gateway_check.lint import Finding, PriceMap
+    from qa_eval.blueprint.prices import PriceMap
+    from qa_eval.gateway_check.lint import GatewayFinding
 
-app = typer.Typer(help="The gateway's configuration.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Check the gateway's configuration.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def _group() -> None:
-    """Keep `check` a command of its own."""
+    """Keep `check` a subcommand."""
 
 
 @app.command()
 def check(
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A LiteLLM configuration.  [default: the platform's own]")
+        Path | None, typer.Option(metavar="FILE", help="LiteLLM configuration.  [default: the platform's own]")
     ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Ask a running gateway too, and send it canaries.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Also check a running gateway, with canaries.")] = False,
     gateway: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="With --live: the gateway; its master key: QA_EVAL_GATEWAY_KEY."),
+        typer.Option(metavar="URL", help="With --live: URL of the gateway; its master key: QA_EVAL_GATEWAY_KEY."),
     ] = None,
     call_models: Annotated[
-        bool, typer.Option("--call-models", help="With --live: ask every model group once; costs a little.")
+        bool, typer.Option("--call-models", help="With --live: call every model group once, at a small cost.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,
 ) -> None:
-    """Find what LiteLLM would accept and not do. Exit code 1: there is a finding; 2: it could not be checked."""
+    """Find what LiteLLM accepts but ignores. Exit code 1: there are findings; 2: the check failed."""
     from datetime import UTC, datetime
 
     from qa_eval.blueprint.gateway import config_path, load_content
-    from qa_eval.gateway_check.lint import lint, price_map
+    from qa_eval.blueprint.prices import load_price_map
+    from qa_eval.gateway_check.lint import lint
 
     if not live and (gateway is not None or call_models):
-        raise InputError("--gateway and --call-models ask a running gateway: add --live.")
+        raise InputError("--gateway and --call-models check a running gateway: add --live.")
     path = config or config_path()
-    content, prices = load_content(path), price_map()
+    content, prices = load_content(path), load_price_map()
     findings = lint(content, prices, datetime.now(UTC).date())
     if live:
-        findings += _prove(path, findings, prices, gateway, call_models=call_models)
+        findings += _check_live(path, findings, prices, gateway, call_models=call_models)
     _print(path, findings, live=live, as_json=as_json)
     if findings:
         raise typer.Exit(1)
 
 
-def _prove(
-    path: Path, findings: tuple[Finding, ...], prices: PriceMap, gateway: str | None, *, call_models: bool
-) -> tuple[Finding, ...]:
+def _check_live(
+    path: Path, findings: tuple[GatewayFinding, ...], prices: PriceMap, gateway: str | None, *, call_models: bool
+) -> tuple[GatewayFinding, ...]:
     from qa_eval.blueprint.gateway import read_config
     from qa_eval.gateway_check.live import LiveGateway, cost_of_calls_usd
 
-    # Where the file's shape is wrong, what it wants is not known: the running gateway is compared with the platform's.
+    # A file that does not match the schema cannot be compared: use the platform's own.
     declared = read_config(None if any(each.rule == "shape" for each in findings) else path)
     with LiveGateway(*_address(gateway)) as running:
-        proven = running.prove(declared)
+        found = running.verify(declared)
         if call_models:
             cost = cost_of_calls_usd(declared, prices)
-            typer.echo(f"Asking {len(declared.groups())} model groups; costs at most ${cost:.4f}.", err=True)
-            proven += running.call_models(declared)
-    return proven
+            typer.echo(f"Calling {len(declared.groups())} model groups, for at most ${cost:.4f} ...", err=True)
+            found += running.call_models(declared)
+    return found
 
 
 def _address(gateway: str | None) -> tuple[str, str | None]:
-    """The gateway to ask, and its key."""
+    """The gateway's URL and key."""
     import os
 
     from qa_eval import stack
@@ -81,11 +83,11 @@ def _address(gateway: str | None) -> tuple[str, str | None]:
         return gateway, os.environ.get("QA_EVAL_GATEWAY_KEY")
     found = stack.find()
     if found is None:
-        raise GatewayError("There is no gateway: give --gateway URL, or start one with `qa-eval stack up`.")
+        raise GatewayError("No gateway is running: give --gateway URL, or start one with `qa-eval stack up`.")
     return found.gateway_url, found.gateway_key
 
 
-def _print(path: Path, findings: tuple[Finding, ...], *, live: bool, as_json: bool) -> None:
+def _print(path: Path, findings: tuple[GatewayFinding, ...], *, live: bool, as_json: bool) -> None:
     if as_json:
         entries = [{"rule": each.rule, "message": each.message} for each in findings]
         typer.echo(json.dumps({"config": str(path), "live": live, "findings": entries}, indent=2))

@@ -1,4 +1,4 @@
-"""`qa-eval infra`: the platform on AWS. Progress goes to standard error, answers to standard output."""
+"""`qa-eval infra`: the platform on AWS. Progress goes to standard error, results to standard output."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ app = typer.Typer(
     help="Deploy the platform on AWS with CDK. Settings: docs/infra.md.", no_args_is_help=True, rich_markup_mode=None
 )
 
-SettingsFile = Annotated[Path | None, typer.Option("--settings", metavar="FILE", help="YAML with the settings.")]
+SettingsFile = Annotated[Path | None, typer.Option("--settings", metavar="FILE", help="YAML file with settings.")]
 SettingFlags = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting; may repeat, goes before the file.")
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Set one setting; overrides the file. Repeatable."),
 ]
-Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the templates are written.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before anything is changed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]
+Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the templates.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 FOLDER = Path("cdk.out")
 
 
 @app.command()
 def synth(settings: SettingsFile = None, set_: SettingFlags = None, output: Output = FOLDER) -> None:
-    """Write the CloudFormation templates; needs no account and no network."""
+    """Write the CloudFormation templates, without an account and network."""
     written = _synth(_settings(settings, set_), output)
     for template in sorted(written.glob("*.template.json")):
         typer.echo(template)
@@ -53,12 +54,12 @@ def deploy(
     output: Output = FOLDER,
     yes: Yes = False,
     bootstrap: Annotated[
-        bool, typer.Option("--bootstrap", help="First prepare the account's regions for CDK; needed once.")
+        bool, typer.Option("--bootstrap", help="First bootstrap the account's regions for CDK; needed once.")
     ] = False,
-    smoke: Annotated[bool, typer.Option(help="Try what was deployed, with a small experiment.")] = True,
-    min_f1: Annotated[float, typer.Option(metavar="F1", help="The smoke experiment's gate, 0 to 1.")] = 0.5,
+    smoke: Annotated[bool, typer.Option(help="Verify the deployment with a small experiment.")] = True,
+    min_f1: Annotated[float, typer.Option(metavar="F1", help="Minimum F1 of that experiment, 0 to 1.")] = 0.5,
 ) -> None:
-    """Check the gateway's configuration, deploy, hand out keys, and try it. Exit code 1: something does not work."""
+    """Check the gateway's configuration, deploy, provide keys, and verify. Exit code 1: there are findings."""
     from qa_eval.deployment import cdk
 
     chosen = _settings(settings, set_)
@@ -74,25 +75,25 @@ def deploy(
 
 @app.command()
 def outputs(
-    stack: Annotated[str, typer.Option(metavar="NAME", help="The deployed stack.")] = "qa-eval",
-    region: Annotated[str | None, typer.Option(help="Where it is.  [default: AWS_REGION]")] = None,
+    stack: Annotated[str, typer.Option(metavar="NAME", help="Name of the deployed stack.")] = "qa-eval",
+    region: Annotated[str | None, typer.Option(help="Its region.  [default: AWS_REGION]")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show where a deployed stack is; of its secrets only their names."""
-    from qa_eval.aws.deployed import stack_outputs
+    """Show the outputs of a deployed stack; for secrets only their ARNs."""
+    from qa_eval.aws.deployed import platform_outputs
 
-    told = stack_outputs(stack, region)
+    found = platform_outputs(stack, region)
     if as_json:
-        typer.echo(json.dumps(told, indent=2, sort_keys=True))
+        typer.echo(json.dumps(found, indent=2, sort_keys=True))
         return
-    width = max(map(len, told))
-    for name, value in sorted(told.items()):
+    width = max(map(len, found))
+    for name, value in sorted(found.items()):
         typer.echo(f"{name:{width}}  {value}")
 
 
 @app.command()
 def cost(settings: SettingsFile = None, set_: SettingFlags = None, as_json: Json = False) -> None:
-    """Estimate a month in which nobody asks anything, by component, with the prices' sources."""
+    """Estimate the monthly cost of the idle platform by component, with the prices' sources."""
     import dataclasses
 
     from qa_eval_infra import cost as prices
@@ -108,7 +109,8 @@ def cost(settings: SettingsFile = None, set_: SettingFlags = None, as_json: Json
         typer.echo(f"{usd}  {each.name:38} {each.how}  [{each.source}]")
     typer.echo(f"{prices.total(components):7.2f}  US dollars a month, idle, us-east-1, prices as of {prices.AS_OF}")
     typer.echo(
-        "Tokens, requests, traffic and storage come on top. Third-party pages, not AWS's list: check it.", err=True
+        "Tokens, requests, traffic and storage are extra. The prices are from third-party pages: check AWS's list.",
+        err=True,
     )
 
 
@@ -116,7 +118,7 @@ def cost(settings: SettingsFile = None, set_: SettingFlags = None, as_json: Json
 def destroy(
     settings: SettingsFile = None, set_: SettingFlags = None, output: Output = FOLDER, yes: Yes = False
 ) -> None:
-    """Remove the stacks, after saying what stays."""
+    """Destroy the stacks, after listing what is retained."""
     from qa_eval.deployment import cdk
 
     chosen = _settings(settings, set_)
@@ -126,12 +128,12 @@ def destroy(
             "deletion_protection=false`, then destroy with the same --set."
         )
     written = _synth(chosen, output)
-    typer.echo("These stay, and may cost money:", err=True)
-    for each in cdk.kept(written):
+    typer.echo("Retained resources, which may cost money:", err=True)
+    for each in cdk.retained(written):
         typer.echo(
-            f"  {each.type} {each.name} ({'a last snapshot' if each.policy == 'Snapshot' else 'kept'})", err=True
+            f"  {each.type} {each.name} ({'final snapshot' if each.policy == 'Snapshot' else 'retained'})", err=True
         )
-    typer.echo("  CDK's own bootstrap stacks with the uploaded assets (kept)", err=True)
+    typer.echo("  CDK's own bootstrap stacks with the uploaded assets (retained)", err=True)
     cdk.run("destroy", written, ["--force"] if yes else [])
 
 
@@ -148,87 +150,83 @@ def _synth(chosen: QaEvalSettings, output: Path) -> Path:
 
 
 def _pinned(chosen: QaEvalSettings) -> QaEvalSettings:
-    """The settings with digests in place of image tags."""
+    """The settings with image digests in place of tags."""
     from qa_eval.deployment.images import pin
 
-    typer.echo("Asking the registries for the images' digests ...", err=True)
+    typer.echo("Looking up the images' digests ...", err=True)
     images = {"litellm_image": pin(chosen.litellm_image), "phoenix_image": pin(chosen.phoenix_image)}
     return chosen.model_copy(update=images)
 
 
 def _lint(chosen: QaEvalSettings) -> None:
-    """Refuse to deploy a configuration that would do less than it says."""
+    """Refuse to deploy a configuration with findings."""
     from datetime import UTC, datetime
 
     from qa_eval.blueprint.gateway import load_content
-    from qa_eval.gateway_check.lint import lint, price_map
+    from qa_eval.blueprint.prices import load_price_map
+    from qa_eval.gateway_check.lint import lint
 
-    findings = lint(load_content(chosen.config_file), price_map(), datetime.now(UTC).date())
+    findings = lint(load_content(chosen.config_file), load_price_map(), datetime.now(UTC).date())
     for finding in findings:
         typer.echo(f"{finding.rule}: {finding.message}", err=True)
     if findings:
-        typer.echo(f"Nothing is deployed: mend {chosen.config_file} first.", err=True)
+        typer.echo(f"Nothing is deployed: correct {chosen.config_file} first.", err=True)
         raise typer.Exit(1)
 
 
 def _bootstrap(chosen: QaEvalSettings) -> None:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from qa_eval.aws.deployed import aws, refused
+    from qa_eval.aws.client import aws_errors, client
     from qa_eval.deployment import cdk
     from qa_eval_infra.settings import CLOUDFRONT_REGION
 
-    try:
-        account = aws("sts", chosen.region).get_caller_identity()["Account"]
-    except (BotoCoreError, ClientError) as error:
-        raise refused(error) from None
+    with aws_errors():
+        account = client("sts", chosen.region).get_caller_identity()["Account"]
     places = dict.fromkeys(f"aws://{account}/{region}" for region in (chosen.region, CLOUDFRONT_REGION))
     cdk.call(["bootstrap", *places], "bootstrap")
 
 
 def _provide_keys(chosen: QaEvalSettings) -> None:
-    from qa_eval.aws.deployed import read_secret, stack_outputs
+    from qa_eval.aws.deployed import platform_outputs, read_secret
     from qa_eval.blueprint import outputs as names
     from qa_eval.deployment.keys import VirtualKey, provide
 
-    typer.echo("Handing out virtual keys ...", err=True)
-    told = stack_outputs(chosen.name, chosen.region)
+    typer.echo("Providing virtual keys ...", err=True)
+    found = platform_outputs(chosen.name, chosen.region)
     experiments = VirtualKey(
         f"{chosen.name}-experiments",
-        told[names.EXPERIMENT_KEY_SECRET],
+        found[names.EXPERIMENT_KEY_SECRET],
         chosen.model_groups,
         chosen.experiment_budget,
     )
     chatbot = VirtualKey(
-        f"{chosen.name}-chatbot", told[names.CHATBOT_KEY_SECRET], (chosen.chatbot_model,), chosen.chatbot_budget
+        f"{chosen.name}-chatbot", found[names.CHATBOT_KEY_SECRET], (chosen.chatbot_model,), chosen.chatbot_budget
     )
     keys = [experiments, chatbot] if chosen.chatbot else [experiments]
-    master = read_secret(told[names.MASTER_KEY_SECRET], chosen.region)
-    provide(told[names.GATEWAY_URL], master, keys, chosen.region)
+    master = read_secret(found[names.MASTER_KEY_SECRET], chosen.region)
+    provide(found[names.GATEWAY_URL], master, keys, chosen.region)
 
 
 def _smoke(chosen: QaEvalSettings, min_f1: float) -> None:
-    from qa_eval.aws.deployed import find, read_secret, stack_outputs
+    from qa_eval.aws.deployed import find, platform_outputs, read_secret
     from qa_eval.aws.lex import LexBot
     from qa_eval.blueprint import outputs as names
     from qa_eval.deployment import smoke
 
     if not 0 <= min_f1 <= 1:
-        raise InputError(f"--min-f1 {min_f1:g} is no score: give 0 to 1.")
-    os.environ["AWS_REGION"] = chosen.region
+        raise InputError(f"--min-f1 must be from 0 to 1, not {min_f1:g}.")
     stack = find(chosen.name, chosen.region)
-    master = read_secret(stack_outputs(chosen.name, chosen.region)[names.MASTER_KEY_SECRET], chosen.region)
+    master = read_secret(platform_outputs(chosen.name, chosen.region)[names.MASTER_KEY_SECRET], chosen.region)
 
-    def report(line: str) -> None:
+    def on_progress(line: str) -> None:
         typer.echo(line, err=True)
 
     checks = [
-        lambda: smoke.prove_gateway(stack.gateway_url, master, chosen.gateway_config, report),
-        lambda: smoke.try_experiment(stack, chosen.chatbot_model, min_f1, report),
+        lambda: smoke.verify_gateway(stack.gateway_url, master, chosen.gateway_config, on_progress),
+        lambda: smoke.run_smoke_experiment(stack, chosen.chatbot_model, min_f1, on_progress),
     ]
     if chosen.chatbot:
-        checks.append(lambda: smoke.ask_bot(LexBot.of_stack(chosen.name), report))
-    findings = smoke.gather(*checks)
+        checks.append(lambda: smoke.check_chatbot(LexBot.from_stack(chosen.name, chosen.region), on_progress))
+    findings = smoke.run_checks(*checks)
     for finding in findings:
         typer.echo(finding)
     if findings:

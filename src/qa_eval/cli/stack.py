@@ -27,21 +27,23 @@ app = typer.Typer(
 
 @app.command()
 def up(
-    port: Annotated[int | None, typer.Option(help="The port of the one address.", min=1, max=65535)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the edge, the address of gateway and Phoenix.", min=1, max=65535)
+    ] = None,
     gateway_port: Annotated[int | None, typer.Option(help="The gateway's own port.", min=1, max=65535)] = None,
     phoenix_port: Annotated[int | None, typer.Option(help="Phoenix's own port.", min=1, max=65535)] = None,
-    auth: Annotated[bool | None, typer.Option(help="Phoenix asks who you are.")] = None,
-    postgres: Annotated[bool | None, typer.Option(help="Phoenix records in PostgreSQL, not in SQLite.")] = None,
-    valkey: Annotated[bool | None, typer.Option(help="The gateway shares its state through Valkey.")] = None,
+    auth: Annotated[bool | None, typer.Option(help="Require authentication in Phoenix.")] = None,
+    postgres: Annotated[bool | None, typer.Option(help="Store Phoenix's data in PostgreSQL instead of SQLite.")] = None,
+    valkey: Annotated[bool | None, typer.Option(help="Share the gateway's state through Valkey.")] = None,
 ) -> None:
-    """Start what does not run yet, and wait until all of it is healthy. The first time, build what it needs.
+    """Start the servers that are not running, and wait until all are healthy. The first run builds their environments.
 
-    What is not named stays as it was the last time.
+    Options that are left out keep their last values.
     """
     from qa_eval import stack
 
     try:
-        with _progress() as report:
+        with _progress() as on_progress:
             running = stack.up(
                 port=port,
                 gateway_port=gateway_port,
@@ -49,25 +51,25 @@ def up(
                 auth=auth,
                 postgres=postgres,
                 valkey=valkey,
-                report=report,
+                on_progress=on_progress,
             )
     except KeyboardInterrupt:
-        raise Interrupted("interrupted; what this command had started was stopped.") from None
+        raise Interrupted("interrupted; the servers that this command started are stopped.") from None
     found = stack.status()
     typer.echo(f"Gateway  {running.gateway_url}  (its key is in {found.key_file})")
     typer.echo(f"Phoenix  {running.phoenix_url}{_phoenix_hint(found)}")
     if not running.started_here:
-        typer.echo("All of it was running already.", err=True)
-    typer.echo("`qa-eval stack down` stops it.", err=True)
+        typer.echo("All servers were already running.", err=True)
+    typer.echo("Stop the stack with `qa-eval stack down`.", err=True)
 
 
 @app.command()
 def down() -> None:
-    """Stop every process of the stack. What Phoenix recorded stays."""
+    """Stop every process of the stack. Phoenix's data is kept."""
     from qa_eval import stack
 
-    with _progress() as report:
-        stopped = stack.down(report)
+    with _progress() as on_progress:
+        stopped = stack.down(on_progress)
     typer.echo(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.", err=True)
 
 
@@ -75,7 +77,7 @@ def down() -> None:
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
-    """Show every server; the exit code is 1 unless the stack can answer questions."""
+    """Show every server. Exit code 1: the stack cannot answer questions."""
     from qa_eval import stack
 
     found = stack.status()
@@ -90,19 +92,19 @@ def status(
 
 @app.command()
 def logs(
-    server: Annotated[str | None, typer.Argument(help="The server's name in `stack status`; all without it.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option(help="How many lines of the past.", min=0)] = 50,
+    server: Annotated[str | None, typer.Argument(help="Name of a server in `stack status`.  [default: all]")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the logs until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option(help="Number of lines to show.", min=0)] = 50,
 ) -> None:
     """Show the end of the servers' logs."""
     from qa_eval import stack
 
     known = {each.name: each.log for each in stack.status().servers}
     if server is not None and server not in known:
-        raise InputError(f"There is no server {server!r}: name one of {', '.join(known)}.")
+        raise InputError(f"There is no server {server!r}: choose from {', '.join(known)}.")
     chosen = {name: log for name, log in known.items() if server in (None, name) and log.exists()}
     if not chosen:
-        raise InputError("There is no log yet: `qa-eval stack up` starts the servers.")
+        raise InputError("There is no log yet: start the servers with `qa-eval stack up`.")
     prefixes = {log: "" if server else f"{name:8}| " for name, log in chosen.items()}
     positions = {log: _print_end(log, lines, prefix) for log, prefix in prefixes.items()}
     with contextlib.suppress(KeyboardInterrupt):
@@ -121,7 +123,7 @@ def _phoenix_hint(found: StackStatus) -> str:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """How progress looks: a spinner beside what has begun, plain lines where nobody watches."""
+    """Show progress: a spinner in a terminal, plain lines elsewhere."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
@@ -130,22 +132,23 @@ def _progress() -> Iterator[Callable[[str], None]]:
         return
     with console.status("") as spinner:
 
-        def report(line: str) -> None:
+        def on_progress(line: str) -> None:
             if line.endswith("..."):
                 spinner.update(line)
             else:
                 console.print(line, markup=False)
 
-        yield report
+        yield on_progress
 
 
 def _print_table(found: StackStatus) -> None:
+    """Two lines for each server, so that nothing is cut in 80 columns."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("server", "state", "URL", "pid", "memory", "up for", "version"):
-        table.add_column(title, no_wrap=title != "version")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("server", "state", "URL, process", "version"):
+        table.add_column(title, overflow="fold")
     for server in found.servers:
         table.add_row(*_row(server))
     console = Console(highlight=False)
@@ -158,16 +161,13 @@ def _print_table(found: StackStatus) -> None:
 
 
 def _row(server: ServerStatus) -> list[str]:
-    memory = f"{server.memory_bytes / 1e6:.0f} MB" if server.memory_bytes is not None else ""
-    return [
-        server.name,
-        server.state,
-        server.url or "",
-        str(server.pid or ""),
-        memory,
-        _duration(server.uptime_seconds),
-        server.version,
-    ]
+    state: str = server.state
+    address = server.url or ""
+    if server.pid is not None:
+        memory = f", {server.memory_bytes / 1e6:.0f} MB" if server.memory_bytes is not None else ""
+        state += f"\n{_duration(server.uptime_seconds)}"
+        address += f"\npid {server.pid}{memory}"
+    return [server.name, state, address, server.version.replace(", ", ",\n")]
 
 
 def _duration(seconds: float | None) -> str:
@@ -179,8 +179,8 @@ def _duration(seconds: float | None) -> str:
 
 
 def _print_end(log: Path, lines: int, prefix: str) -> int:
-    """Print the last lines; return the position in bytes from which to go on."""
-    from qa_eval.stack.processes import last_lines
+    """Print the last lines; return the position in bytes after them."""
+    from qa_eval.stack.logs import last_lines
 
     size = log.stat().st_size
     for line in last_lines(log, lines, size):
@@ -189,7 +189,7 @@ def _print_end(log: Path, lines: int, prefix: str) -> int:
 
 
 def _print_new(log: Path, position: int, prefix: str) -> int:
-    """Print what came after `position`; a log that is shorter was begun anew."""
+    """Print the lines after `position`; a log that is shorter has been replaced, and is printed from its beginning."""
     with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
         start = position if file.seek(0, 2) >= position else 0
         file.seek(start)

@@ -1,1 +1,1 @@
-"""What `qa-eval infra` does around CDK: run its command, pin images, hand out keys, and try what was deployed."""
+"""The steps of `qa-eval infra` around CDK: run its command, pin images, provide keys, verify the deployment."""

@@ -1,4 +1,4 @@
-"""The CDK command, at the version that understands our assemblies, run on a folder that was synthesised before."""
+"""Run the CDK command on a synthesised cloud assembly."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from typing import Any, Final
 from qa_eval.errors import DeploymentError
 
 VERSION: Final = "2.1148.1"
-"""The CDK command that goes with the aws-cdk-lib of the extra `infra`; version 3 cannot read what it writes."""
+"""The version of the CDK command for the aws-cdk-lib of the extra `infra`; version 3 cannot read its assemblies."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A resource that outlives its stack."""
+class RetainedResource:
+    """A resource that is not deleted with its stack."""
 
     type: str
     name: str
-    """Its name inside the template."""
+    """Its logical id in the template."""
     policy: str
-    """`Retain`, or `Snapshot`: a last backup stays."""
+    """`Retain`, or `Snapshot`: a final backup is kept."""
 
 
 def command() -> list[str]:
-    """How the CDK command is called here: `QA_EVAL_CDK`, else an installed `cdk` of our version, else npx.
+    """The CDK command: `QA_EVAL_CDK`, else an installed `cdk` of the right version, else npx.
 
     Raises:
-        DeploymentError: There is none.
+        DeploymentError: None of them is available.
     """
     if named := os.environ.get("QA_EVAL_CDK"):
         return shlex.split(named)
@@ -45,10 +45,10 @@ def command() -> list[str]:
 
 
 def run(verb: str, assembly: Path, arguments: Sequence[str] = ()) -> None:
-    """Run a verb of the CDK command on all stacks of an assembly; its output goes to the user.
+    """Run a CDK command on all stacks of an assembly; its output is not captured.
 
     Raises:
-        DeploymentError: It failed; what it said stands above.
+        DeploymentError: It fails.
     """
     call([verb, "--all", "--app", str(assembly.absolute()), "--output", str(assembly.absolute()), *arguments], verb)
 
@@ -57,19 +57,19 @@ def call(arguments: Sequence[str], verb: str) -> None:
     """Run the CDK command.
 
     Raises:
-        DeploymentError: It is missing or failed.
+        DeploymentError: It is missing or fails.
     """
     quiet = ["--no-notices", "--no-version-reporting"]
     environment = {**os.environ, "CDK_DISABLE_CLI_TELEMETRY": "true"}
     code = subprocess.run([*command(), *arguments, *quiet], env=environment, check=False).returncode
     if code:
-        raise DeploymentError(f"`cdk {verb}` failed (exit code {code}): what it said stands above.")
+        raise DeploymentError(f"`cdk {verb}` failed (exit code {code}): see its output above.")
 
 
-def kept(assembly: Path) -> tuple[Kept, ...]:
-    """What stays in the account when the stacks are destroyed, by the templates."""
+def retained(assembly: Path) -> tuple[RetainedResource, ...]:
+    """The resources that stay in the account when the stacks are destroyed."""
     return tuple(
-        Kept(resource["Type"], name, resource["DeletionPolicy"])
+        RetainedResource(resource["Type"], name, resource["DeletionPolicy"])
         for template in _templates(assembly)
         for name, resource in template["Resources"].items()
         if resource.get("DeletionPolicy") in ("Retain", "Snapshot")
@@ -82,5 +82,5 @@ def _templates(assembly: Path) -> Iterator[dict[str, Any]]:
 
 
 def _version(program: str) -> str:
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    return told.split()[0] if told.split() else ""
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    return output.split()[0] if output.split() else ""

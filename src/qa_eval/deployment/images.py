@@ -1,7 +1,7 @@
-"""Image tags to digests, so that what runs tomorrow is what was deployed today.
+"""Pin image tags to digests, so that a restarted task runs the deployed image.
 
-In: an image reference with a tag. Out: the same with the digest that the registry gives it now. A registry says to
-an anonymous caller where to get a token (Distribution specification, "Token authentication").
+In: an image reference with a tag. Out: the same with the registry's current digest. An anonymous client gets its token
+as in the Distribution specification, "Token authentication".
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def pin(image: str) -> str:
-    """Replace an image's tag by its digest; an image that has one is left as it is.
+    """Replace an image's tag by its digest; an image with a digest is returned unchanged.
 
     Args:
         image: `registry/repository:tag`.
 
     Raises:
-        DeploymentError: The registry is not there, or has no such image.
+        DeploymentError: The registry cannot be reached, or does not have the image.
     """
     if "@" in image:
         return image
     name, _, tag = image.rpartition(":")
     registry, _, repository = name.partition("/")
-    # Docker's rule: loopback registries need no TLS.
+    # As in Docker, registries on loopback need no TLS.
     scheme = "http" if registry.startswith("127.0.0.1:") else "https"
     url = f"{scheme}://{_REGISTRIES.get(registry, registry)}/v2/{repository}/manifests/{tag}"
     try:
         with httpx.Client(timeout=30, follow_redirects=True, headers={"Accept": _MANIFESTS}) as client:
-            answer = _ask(client, url)
+            answer = _request_manifest(client, url)
     except httpx.HTTPError as error:
         raise DeploymentError(
-            f"The registry of {image} cannot be reached ({type(error).__name__}): check the network, or name the image "
-            "by its digest in the settings."
+            f"The registry of {image} cannot be reached ({type(error).__name__}): check the network, or give the "
+            "image's digest in the settings."
         ) from None
     digest = answer.headers.get("docker-content-digest", "")
     if answer.is_error or not _DIGEST.fullmatch(digest):
@@ -56,7 +56,7 @@ def pin(image: str) -> str:
     return f"{name}@{digest}"
 
 
-def _ask(client: httpx.Client, url: str) -> httpx.Response:
+def _request_manifest(client: httpx.Client, url: str) -> httpx.Response:
     answer = client.head(url)
     if answer.status_code != 401:
         return answer

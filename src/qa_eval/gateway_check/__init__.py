@@ -1,1 +1,1 @@
-"""What a gateway's configuration would silently not do, and whether a running gateway's guardrail is armed."""
+"""Checks of a gateway's configuration, and of a running gateway against it."""

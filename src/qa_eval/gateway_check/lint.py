@@ -1,145 +1,129 @@
-"""What is wrong with a gateway configuration, found without a gateway: pure functions from its content to findings.
+"""Static checks of a gateway configuration: pure functions from its content to findings.
 
-LiteLLM starts with nearly anything and then does less than the file says. Each rule here stands for one such line.
+LiteLLM accepts nearly any configuration and silently ignores parts of it. Each rule finds one kind of such a part.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from qa_eval.blueprint.budgets import LOAD_BALANCER_IDLE
 from qa_eval.blueprint.environment import PROVIDERS
 from qa_eval.blueprint.gateway import PREFIX, ContentFilterParams, Deployment, LiteLLMConfig, mistakes
 from qa_eval.blueprint.iam import DESTINATIONS, bedrock_resources
 from qa_eval.blueprint.lifecycle import NOTICE, end_of_life
+from qa_eval.blueprint.prices import PriceMap
 from qa_eval.errors import InputError
 
-PriceMap = Mapping[str, Mapping[str, Any]]
-"""LiteLLM's price map: model id to its row."""
-
-BUDGET_S: Final = 110.0
-"""Seconds that whoever calls the gateway waits: the load balancer 110, CloudFront and the client 120."""
-
 _PAUSE_S: Final = 1.5
-"""What LiteLLM waits at most before the one or two retries that a timeout has."""
+"""The longest pause of LiteLLM before one of the one or two retries after a timeout."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong."""
+class GatewayFinding:
+    """One problem in a configuration or of a running gateway."""
 
     rule: str
-    """A short name, the same for every finding of its kind."""
+    """The name of the rule."""
     message: str
-    """One sentence: the entry, what is wrong, what to do."""
+    """One sentence: the entry, what is wrong, and what to do."""
 
 
-def lint(content: Any, prices: PriceMap, today: date) -> tuple[Finding, ...]:
-    """Everything wrong with a configuration; empty where nothing is.
+def lint(content: Any, prices: PriceMap, today: date) -> tuple[GatewayFinding, ...]:
+    """Check a configuration.
 
     Args:
-        content: what the YAML file holds. Where its shape is wrong, the shape is all that is looked at.
+        content: The content of the YAML file. Where it does not match the schema, only the schema is checked.
         prices: LiteLLM's price map.
-        today: what a model's last day is compared with.
+        today: The day with which the models' last days are compared.
     """
     try:
         config = LiteLLMConfig.model_validate(content)
     except ValidationError as error:
-        return tuple(Finding("shape", f"{each}.") for each in mistakes(error, content))
+        return tuple(GatewayFinding("shape", f"{each}.") for each in mistakes(error, content))
     entries = (
         finding for entry in config.model_list for rule in _ENTRY_RULES for finding in rule(entry, prices, today)
     )
     return tuple(dict.fromkeys([*entries, *(finding for rule in _RULES for finding in rule(config))]))
 
 
-def price_map() -> PriceMap:
-    """The price map in the installed LiteLLM, read without importing it (which takes seconds).
-
-    Raises:
-        InputError: LiteLLM is not installed, or holds no price map.
-    """
-    package = find_spec("litellm")
-    folder = Path(next(iter(package.submodule_search_locations or []))) if package else Path()
-    try:
-        prices: PriceMap = json.loads((folder / "model_prices_and_context_window_backup.json").read_bytes())
-    except OSError:
-        raise InputError("LiteLLM's price map is not there: install qa-eval with its dependencies.") from None
-    return prices
-
-
 def longest_wait_s(config: LiteLLMConfig, group: str) -> float:
-    """Seconds until a caller of a group hears of a provider that never answers, fallbacks and guardrails included."""
+    """Seconds until a caller gets an error if the provider never answers, including fallbacks and guardrails."""
     hops = [group, *config.router_settings.fallbacks_of(group)[: config.router_settings.max_fallbacks]]
-    looks = sum(each.timeout for each in config.bedrock_guardrails())
+    guardrails = sum(each.timeout for each in config.bedrock_guardrails())
     retries = [_retries_on_timeout(config, each) for each in hops]
-    return looks + sum((1 + each) * config.router_settings.timeout + each * _PAUSE_S for each in retries)
+    return guardrails + sum((1 + each) * config.router_settings.timeout + each * _PAUSE_S for each in retries)
 
 
 def _retries_on_timeout(config: LiteLLMConfig, group: str) -> int:
-    told = config.router_settings.retry_policy_of(group).TimeoutErrorRetries
-    return config.router_settings.num_retries if told is None else told
+    retries = config.router_settings.retry_policy_of(group).TimeoutErrorRetries
+    return config.router_settings.num_retries if retries is None else retries
 
 
-def _price(entry: Deployment, prices: PriceMap, _: date) -> Iterator[Finding]:
+def _price(entry: Deployment, prices: PriceMap, _: date) -> Iterator[GatewayFinding]:
     params, base = entry.litellm_params, entry.model_info.base_model
     given = (params.input_cost_per_token, params.output_cost_per_token)
     if (given[0] is None) != (given[1] is None):
-        yield Finding("price", f"{entry.model_name} has one price of two: give both costs per token, or none.")
+        yield GatewayFinding(
+            "price", f"{entry.model_name} has only one of two prices: give both costs per token, or none."
+        )
     elif given[0] is None and prices.get(base, {}).get("input_cost_per_token") is None:
-        yield Finding(
+        yield GatewayFinding(
             "price",
-            f"{entry.model_name} has no price, as LiteLLM's price map has no row {base!r}: correct base_model, "
+            f"{entry.model_name} has no price, because LiteLLM's price map has no row {base!r}: correct base_model, "
             "or give input_cost_per_token and output_cost_per_token.",
         )
 
 
-def _same_model(entry: Deployment, _: PriceMap, __: date) -> Iterator[Finding]:
+def _same_model(entry: Deployment, _: PriceMap, __: date) -> Iterator[GatewayFinding]:
     called, base = entry.litellm_params.model.removeprefix(PREFIX), entry.model_info.base_model
     if _foundation(called) != _foundation(base):
-        yield Finding("base-model", f"{entry.model_name} calls {called} and is priced as {base}: make them one model.")
-
-
-def _alive(entry: Deployment, prices: PriceMap, today: date) -> Iterator[Finding]:
-    model = entry.litellm_params.model.removeprefix(PREFIX)
-    last = end_of_life(model, prices)
-    if last is not None and last < today:
-        yield Finding("end-of-life", f"{entry.model_name}: {model} ended on {last}; take its successor.")
-    elif last is not None and last - today < NOTICE:
-        yield Finding(
-            "end-of-life", f"{entry.model_name}: {model} ends on {last}, in {(last - today).days} days; replace it."
+        yield GatewayFinding(
+            "base-model", f"{entry.model_name} calls {called} but has the price of {base}: use the same model in both."
         )
 
 
-def _region(entry: Deployment, _: PriceMap, __: date) -> Iterator[Finding]:
+def _end_of_life(entry: Deployment, prices: PriceMap, today: date) -> Iterator[GatewayFinding]:
+    model = entry.litellm_params.model.removeprefix(PREFIX)
+    last = end_of_life(model, prices)
+    if last is not None and last < today:
+        yield GatewayFinding("end-of-life", f"{entry.model_name}: {model} ended on {last}: use its successor.")
+    elif last is not None and last - today < NOTICE:
+        yield GatewayFinding(
+            "end-of-life", f"{entry.model_name}: {model} ends on {last}, in {(last - today).days} days: replace it."
+        )
+
+
+def _region(entry: Deployment, _: PriceMap, __: date) -> Iterator[GatewayFinding]:
     geography = entry.litellm_params.model.removeprefix(PREFIX).partition(".")[0]
     region = entry.litellm_params.aws_region_name
     regions = DESTINATIONS.get(geography, ("",))
     if not region.startswith("os.environ/") and "" not in regions and region not in regions:
-        yield Finding("iam", f"{entry.model_name}: a {geography}. profile cannot be called in {region}; change either.")
+        yield GatewayFinding(
+            "iam", f"{entry.model_name}: a {geography}. profile cannot be called in {region}: change one of them."
+        )
 
 
-def _grants(config: LiteLLMConfig) -> Iterator[Finding]:
+def _grants(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     try:
         bedrock_resources(config)
     except InputError as error:
-        yield Finding("iam", str(error))
+        yield GatewayFinding("iam", str(error))
 
 
-def _references(config: LiteLLMConfig) -> Iterator[Finding]:
+def _references(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     for name in config.environment():
         if name not in PROVIDERS:
             known = ", ".join(PROVIDERS)
-            yield Finding("environment", f"Nobody provides os.environ/{name}: use one of {known}.")
+            yield GatewayFinding("environment", f"os.environ/{name} is not provided: use one of {known}.")
 
 
-def _names(config: LiteLLMConfig) -> Iterator[Finding]:
+def _names(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     router, groups = config.router_settings, config.groups()
     askable = groups.keys() | router.model_group_alias
     named = {
@@ -150,73 +134,87 @@ def _names(config: LiteLLMConfig) -> Iterator[Finding]:
     }
     for setting, unknown in named.items():
         for name in sorted(unknown):
-            yield Finding("group", f"{setting} names {name!r}, and there is no such model group: correct the name.")
+            yield GatewayFinding("group", f"{setting} names {name!r}, which is not a model group: correct the name.")
 
 
-def _aliases(config: LiteLLMConfig) -> Iterator[Finding]:
-    """LiteLLM looks fallbacks and retry policies up by the name that was asked for, not by what it is an alias of."""
+def _aliases(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
+    """LiteLLM looks up fallbacks and retry policies by the requested name, without resolving aliases."""
     router = config.router_settings
     for alias, group in router.model_group_alias.items():
         if router.fallbacks_of(alias) != router.fallbacks_of(group):
-            yield Finding("alias", f"{alias} has not the fallbacks of {group}, whose alias it is: repeat them.")
+            yield GatewayFinding(
+                "alias", f"{alias} lacks the fallbacks of {group}, of which it is an alias: repeat them."
+            )
         if router.retry_policy_of(alias) != router.retry_policy_of(group):
-            yield Finding("alias", f"{alias} has not the retry policy of {group}, whose alias it is: repeat it.")
+            yield GatewayFinding(
+                "alias", f"{alias} lacks the retry policy of {group}, of which it is an alias: repeat it."
+            )
 
 
-def _passed_over(config: LiteLLMConfig) -> Iterator[Finding]:
-    """A dead deployment, above all the cheapest, must not fail the requests of its group."""
+def _retired_models(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
+    """A retired model, above all the cheapest deployment, must not fail the requests of its group."""
     for name, entries in config.groups().items():
         policy, others = config.router_settings.retry_policy_of(name), len(entries) - 1
         for kind in ("BadRequestErrorRetries", "NotFoundErrorRetries"):
             if (getattr(policy, kind) or 0) < others:
-                yield Finding("dead-model", f"{name}: a dead model fails its requests; set {kind} to {others} for it.")
+                yield GatewayFinding(
+                    "dead-model", f"{name}: a retired model fails its requests: set {kind} to {others} for it."
+                )
         if others and any(entry.model_info.allowed_fails is None for entry in entries):
-            yield Finding("dead-model", f"{name}: set allowed_fails for each deployment, to pass over what fails.")
+            yield GatewayFinding(
+                "dead-model", f"{name}: failing deployments are not cooled down: set allowed_fails for each."
+            )
 
 
-def _one_kind(config: LiteLLMConfig) -> Iterator[Finding]:
+def _one_kind(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     for name, entries in config.groups().items():
         if len({entry.model_info.mode for entry in entries}) > 1:
-            yield Finding("group", f"{name} holds chat and embedding models: give them groups of their own.")
+            yield GatewayFinding("group", f"{name} contains chat and embedding models: give each kind its own group.")
         models = [entry.litellm_params for entry in entries]
         if len(models) > len(set(map(repr, models))):
-            yield Finding("group", f"{name} holds the same deployment twice: remove one.")
+            yield GatewayFinding("group", f"{name} contains the same deployment twice: remove one.")
 
 
-def _budget(config: LiteLLMConfig) -> Iterator[Finding]:
+def _budget(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     for name in config.groups():
         wait = longest_wait_s(config, name)
-        if wait > BUDGET_S:
-            yield Finding(
+        if wait > LOAD_BALANCER_IDLE:
+            yield GatewayFinding(
                 "budget",
-                f"{name}: a provider that hangs is given up after {wait:g} s, and callers wait {BUDGET_S:g} s: "
+                f"{name}: a hanging provider blocks a request for {wait:g} s, and callers wait {LOAD_BALANCER_IDLE} s: "
                 "lower timeout, TimeoutErrorRetries or max_fallbacks.",
             )
 
 
-def _armed(config: LiteLLMConfig) -> Iterator[Finding]:
+def _guarded(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     guardrails, names = config.bedrock_guardrails(), [each.guardrail_name for each in config.guardrails]
     if not any(each.mode == "pre_call" and each.mask_request_content for each in guardrails):
-        yield Finding("guardrail", "No guardrail masks questions: add one with pre_call and mask_request_content.")
+        yield GatewayFinding(
+            "guardrail", "No guardrail masks questions: add one with pre_call and mask_request_content."
+        )
     if not any(each.mode == "post_call" and each.mask_response_content for each in guardrails):
-        yield Finding("guardrail", "No guardrail masks answers: add one with post_call and mask_response_content.")
+        yield GatewayFinding(
+            "guardrail", "No guardrail masks answers: add one with post_call and mask_response_content."
+        )
     if len(set(names)) < len(names):
-        yield Finding("guardrail", "Two guardrails have one name, and LiteLLM keeps one of them: rename one.")
+        yield GatewayFinding("guardrail", "Two guardrails have the same name, and LiteLLM keeps only one: rename one.")
     first = config.guardrails[0].litellm_params
     if not isinstance(first, ContentFilterParams) or len(first.patterns) < 2:
-        yield Finding(
+        yield GatewayFinding(
             "guardrail",
-            "What Bedrock blocks would be traced unmasked: let the first guardrail be litellm_content_filter, "
+            "Blocked questions would be traced unmasked: make litellm_content_filter the first guardrail, "
             "with patterns for EMAIL and PHONE.",
         )
 
 
-def _traced(config: LiteLLMConfig) -> Iterator[Finding]:
+def _traced(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
     if "arize_phoenix" not in config.litellm_settings.callbacks:
-        yield Finding("tracing", "Nothing is traced: add arize_phoenix to the callbacks.")
+        yield GatewayFinding("tracing", "Nothing is traced: add arize_phoenix to the callbacks.")
     for entry in config.model_list:
         if entry.model_info.mode == "embedding" and not entry.litellm_params.no_log:
-            yield Finding("tracing", f"{entry.model_name}: LiteLLM traces embedded texts unmasked; set no-log: true.")
+            yield GatewayFinding(
+                "tracing", f"{entry.model_name}: LiteLLM traces embedded texts unmasked: set no-log: true."
+            )
 
 
 def _foundation(model: str) -> str:
@@ -225,20 +223,20 @@ def _foundation(model: str) -> str:
     return rest if geography in DESTINATIONS else model
 
 
-_ENTRY_RULES: Final[tuple[Callable[[Deployment, PriceMap, date], Iterator[Finding]], ...]] = (
+_ENTRY_RULES: Final[tuple[Callable[[Deployment, PriceMap, date], Iterator[GatewayFinding]], ...]] = (
     _price,
     _same_model,
-    _alive,
+    _end_of_life,
     _region,
 )
-_RULES: Final[tuple[Callable[[LiteLLMConfig], Iterator[Finding]], ...]] = (
+_RULES: Final[tuple[Callable[[LiteLLMConfig], Iterator[GatewayFinding]], ...]] = (
     _grants,
     _references,
     _names,
     _aliases,
-    _passed_over,
+    _retired_models,
     _one_kind,
     _budget,
-    _armed,
+    _guarded,
     _traced,
 )

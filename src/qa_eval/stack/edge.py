@@ -1,7 +1,7 @@
-"""The one address of the stack: nginx's configuration, made from the blueprint's routing table.
+"""The single address of the stack: nginx's configuration, generated from the blueprint's routing table.
 
-A load balancer compares the path as the client sent it. nginx's own `location` would compare it decoded, with `..`
-resolved and slashes merged, and so send some paths elsewhere; `$request_uri` is what was sent.
+A load balancer matches the path as the client sent it. nginx's own `location` would match it decoded, with `..`
+resolved and slashes merged, and so route some paths differently; `$request_uri` is the path as sent.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from qa_eval.blueprint.routes import ROUTES, Route, Server
-from qa_eval.stack.processes import Exchange
+from qa_eval.stack.processes import TcpProbe
 
 CONFIG_NAME: Final = "nginx.conf"
 
-HEALTH: Final = Exchange(b"GET / HTTP/1.0\r\nHost: edge.health\r\n\r\n", rb"HTTP/1\.[01] 200 ")
-"""The edge answers this itself, under a host name that nobody else uses: every path belongs to a server."""
+HEALTH: Final = TcpProbe(b"GET / HTTP/1.0\r\nHost: edge.health\r\n\r\n", rb"HTTP/1\.[01] 200 ")
+"""The edge answers this itself, under a host name of its own, because every path is routed to a server."""
 
 _CONFIG: Final = """\
 {user}daemon off;
@@ -77,7 +77,7 @@ http {{
 }}
 """
 
-# uvicorn, under both servers, closes a connection that was idle for 5 s; nginx must do so first.
+# uvicorn, which runs both servers, closes connections that are idle for 5 s; nginx must close them first.
 _UPSTREAM: Final = "    upstream {name} {{ server 127.0.0.1:{port}; keepalive 64; keepalive_timeout 4s; }}"
 
 
@@ -87,10 +87,10 @@ def configuration(
     """nginx's configuration.
 
     Args:
-        port: Where the edge listens, on loopback.
-        servers: Where each server listens, on loopback.
+        port: The edge's port on loopback.
+        servers: The port of each server on loopback.
         routes: The routing table.
-        user: `USER GROUP` of the workers; only for root, whose workers nginx would run as nobody.
+        user: `USER GROUP` of the workers; only needed for root, because nginx runs root's workers as nobody.
     """
     table = sorted(routes, key=lambda route: route.priority)
     patterns = [(route, pattern) for route in table for pattern in route.paths]
@@ -111,7 +111,7 @@ def _regex(pattern: str) -> str:
 
 
 def _strip(route: Route) -> list[str]:
-    """What a server is sent whose prefix is stripped; like `routes.path_at_server`, with the query behind it."""
+    """The paths that a server with a stripped prefix receives; like `routes.path_at_server`, with the query."""
     prefix = f"~^{route.priority} {_quoted(re.escape(route.strip))}"
     return [
         f'        "{prefix}(?<query_{route.priority}>\\?.*)?$" "/$query_{route.priority}";',
@@ -120,5 +120,5 @@ def _strip(route: Route) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Inside nginx's double quotes."""
+    """A text for nginx's double quotes."""
     return text.replace('"', '\\"')

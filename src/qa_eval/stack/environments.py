@@ -1,8 +1,8 @@
 """The servers' environments: one virtual environment each, built by uv from a hash-pinned lock file.
 
-In: a `ServerEnvironment` (name, lock file). Out: its interpreter, ready to run, in the user's cache folder. The
-folder's name holds a digest of what it was built from, so that another version never meets an old environment. A
-file that is written last says that the build was completed; a folder without it is built again.
+In: a `ServerEnvironment` (name, lock file). Out: its interpreter in the user's cache folder. The folder's name contains
+a digest of the lock file, the Python version and the machine, so that a change builds a new environment. The last step
+of a build writes a marker file; a folder without it is built again.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _COMPLETE: Final = "qa-eval-complete"
 _NO_ROOM: Final = re.compile(r"(\S+?)`?: (?:No space left on device|Disk quota exceeded)")
 _NO_NETWORK: Final = re.compile(r"error sending request|dns error|connect error|network was disabled|timed out")
 _SECONDS_BETWEEN_LINES: Final = 10.0
-"""How often a long download is worth a line."""
+"""The interval between progress lines of a long download."""
 
 
 @dataclass(frozen=True)
 class ServerEnvironment:
-    """One environment, named by its server; `megabytes` is the room that it takes on the disk."""
+    """The environment of one server; `megabytes` is its size on the disk."""
 
     name: str
     title: str
@@ -46,9 +46,9 @@ class ServerEnvironment:
 
     @property
     def folder(self) -> Path:
-        """Where it is, or will be."""
-        made_from = [self.lock.read_text(encoding="utf-8"), platform.python_version(), sysconfig.get_platform()]
-        digest = hashlib.sha256("\n".join(made_from).encode()).hexdigest()
+        """Its folder, which may not exist yet."""
+        sources = [self.lock.read_text(encoding="utf-8"), platform.python_version(), sysconfig.get_platform()]
+        digest = hashlib.sha256("\n".join(sources).encode()).hexdigest()
         return cache_dir().absolute() / "environments" / f"{self.name}-{digest[:12]}"
 
     @property
@@ -58,15 +58,15 @@ class ServerEnvironment:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it was built to the end, and the interpreter below it is still installed."""
+        """Whether its build was completed, and the interpreter that it links to is still installed."""
         return (self.folder / _COMPLETE).exists() and self.python.exists()
 
 
-def ensure(environment: ServerEnvironment, report: Callable[[str], None]) -> None:
-    """Build the environment unless it is complete; what a killed build left is removed first.
+def ensure(environment: ServerEnvironment, on_progress: Callable[[str], None]) -> None:
+    """Build the environment unless it is complete, after removing what a killed build left.
 
     Raises:
-        StackError: No room, no network, or uv's own reason.
+        StackError: The disk is full, the network is unavailable, or uv fails for another reason.
     """
     if environment.is_complete:
         return
@@ -74,20 +74,20 @@ def ensure(environment: ServerEnvironment, report: Callable[[str], None]) -> Non
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         waiting = f"Another qa-eval command is building the {environment.title} environment; waiting for it ..."
-        with state.held(folder.with_suffix(".lock"), report, waiting):
+        with state.file_lock(folder.with_suffix(".lock"), on_progress, waiting):
             if not environment.is_complete:
-                _build(environment, report)
+                _build(environment, on_progress)
     except OSError as error:
         if state.is_disk_full(error):
             raise _no_room(environment) from error
         raise StackError(
-            f"The {environment.title} environment cannot be built in {folder} ({error.strerror}); "
-            "QA_EVAL_CACHE_DIR names another folder."
+            f"The {environment.title} environment cannot be built in {folder} ({error.strerror}): set "
+            "QA_EVAL_CACHE_DIR to another folder."
         ) from error
 
 
 def remove_outdated(environment: ServerEnvironment) -> None:
-    """Remove environments of the same name that were built from something else and that no process runs from."""
+    """Remove older environments of the same server from which no process runs."""
     folder = environment.folder
     if not environment.is_complete:
         return
@@ -100,35 +100,37 @@ def remove_outdated(environment: ServerEnvironment) -> None:
                 other.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def _build(environment: ServerEnvironment, report: Callable[[str], None]) -> None:
+def _build(environment: ServerEnvironment, on_progress: Callable[[str], None]) -> None:
     folder = environment.folder
-    processes.stop({str(folder): None})  # the uv of a build whose command was killed still writes there
+    processes.stop({str(folder): None})  # the uv process of a killed command may still write there
     _remove(folder)
     _require_room(environment)
-    report(f"Building the {environment.title} environment (first run only, about {environment.megabytes} MB) ...")
-    begun = time.monotonic()
+    on_progress(f"Building the {environment.title} environment (first run only, about {environment.megabytes} MB) ...")
+    began = time.monotonic()
     try:
-        _uv(environment, ["venv", "--no-project", "--python", sys.executable, str(folder)], report)
+        _uv(environment, ["venv", "--no-project", "--python", sys.executable, str(folder)], on_progress)
         _uv(
-            environment, ["pip", "install", "--python", str(environment.python), *_install_options(environment)], report
+            environment,
+            ["pip", "install", "--python", str(environment.python), *_install_options(environment)],
+            on_progress,
         )
         (folder / _COMPLETE).touch()
     except BaseException:
         _remove(folder)
         raise
-    report(f"Built the {environment.title} environment in {time.monotonic() - begun:.0f} s.")
+    on_progress(f"Built the {environment.title} environment in {time.monotonic() - began:.0f} s.")
 
 
 def _install_options(environment: ServerEnvironment) -> list[str]:
     return ["--require-hashes", "--no-deps", "--compile-bytecode", "-r", str(environment.lock)]
 
 
-def _uv(environment: ServerEnvironment, arguments: list[str], report: Callable[[str], None]) -> None:
-    """Run uv to its end; it never outlives this call."""
+def _uv(environment: ServerEnvironment, arguments: list[str], on_progress: Callable[[str], None]) -> None:
+    """Run uv; it is stopped when this call is interrupted."""
     process = subprocess.Popen(
         [_find_uv(), *arguments],
         env=_uv_environment(environment),
-        cwd=environment.folder.parent,  # not the user's project, whose uv settings are for that project
+        cwd=environment.folder.parent,  # not the user's project, whose uv settings would apply
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -138,52 +140,50 @@ def _uv(environment: ServerEnvironment, arguments: list[str], report: Callable[[
     assert process.stderr
     with process, process.stderr:
         try:
-            said = list(_reported(process.stderr, report))
+            output = list(_reported(process.stderr, on_progress))
         except BaseException:
-            processes.stop({str(environment.folder): None}, patience=1)
+            processes.stop({str(environment.folder): None}, timeout=1)
             raise
     if process.returncode:
-        raise _explain(environment, said)
+        raise _explain(environment, output)
 
 
 def _find_uv() -> str:
     try:
         return uv.find_uv_bin()
     except FileNotFoundError as error:
-        raise StackError(
-            "The program uv is missing beside its Python package: pip install 'qa-eval[local]'."
-        ) from error
+        raise StackError("The program uv is missing from its Python package: pip install 'qa-eval[local]'.") from error
 
 
 def _uv_environment(environment: ServerEnvironment) -> dict[str, str]:
-    """The user's environment, registries and proxies included, without what is meant for the user's own Python."""
+    """The user's environment variables, including registries and proxies, without those of the user's own Python."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     for name in ("CONDA_PREFIX", "UV_PYTHON", "VIRTUAL_ENV"):
         kept.pop(name, None)
     return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", processes.MARK: str(environment.folder)}
 
 
-def _reported(lines: Iterable[str], report: Callable[[str], None]) -> Iterable[str]:
-    """Pass uv's lines on to the caller, and now and then one to the user."""
-    told = time.monotonic()
+def _reported(lines: Iterable[str], on_progress: Callable[[str], None]) -> Iterable[str]:
+    """Yield uv's lines, and call `on_progress` with some of them."""
+    last = time.monotonic()
     for line in lines:
         if line.startswith("Installed"):
-            report(f"{line.strip()}; compiling them ...")
-        elif line.strip().startswith("Download") and time.monotonic() - told > _SECONDS_BETWEEN_LINES:
-            report(f"{line.strip()} ...")
-            told = time.monotonic()
+            on_progress(f"{line.strip()}; compiling them ...")
+        elif line.strip().startswith("Download") and time.monotonic() - last > _SECONDS_BETWEEN_LINES:
+            on_progress(f"{line.strip()} ...")
+            last = time.monotonic()
         yield line
 
 
-def _explain(environment: ServerEnvironment, said: list[str]) -> StackError:
-    """One sentence for what uv said."""
-    text = "".join(said)
+def _explain(environment: ServerEnvironment, output: list[str]) -> StackError:
+    """One sentence for an error of uv."""
+    text = "".join(output)
     if full := _NO_ROOM.search(text):
         return _no_room(environment, at=full[1])
     if _NO_NETWORK.search(text):
         return StackError(
             f"The {environment.title} environment cannot be built without the package registry, which cannot be "
-            f"reached ({said[-1].strip().removeprefix('cause: ')}); it is needed for the first run only."
+            f"reached ({output[-1].strip().removeprefix('cause: ')}); it is needed for the first run only."
         )
     reason = " ".join(text.partition("error: ")[2].replace("\n  cause: ", ": ").split()).rstrip(".")
     return StackError(f"The {environment.title} environment cannot be built: {reason}.")
@@ -199,23 +199,24 @@ def _no_room(environment: ServerEnvironment, at: str | None = None) -> StackErro
     free = shutil.disk_usage(folder).free // 1_000_000
     if at and not Path(at).is_relative_to(folder):
         return StackError(
-            f"There is no room for uv to unpack the {environment.title} environment: the disk of {at} is full; "
-            "make room there, or set UV_CACHE_DIR to a folder on another disk."
+            f"uv cannot unpack the {environment.title} environment: the disk of {at} is full; free space "
+            "there, or set UV_CACHE_DIR to a folder on another disk."
         )
     return StackError(
-        f"There is no room for the {environment.title} environment in {folder}: it needs {environment.megabytes} MB "
-        f"and {free} MB are free; make room, or set QA_EVAL_CACHE_DIR to a folder on another disk."
+        f"There is not enough disk space for the {environment.title} environment in {folder}: it needs "
+        f"{environment.megabytes} MB and {free} MB are free; free space, or set QA_EVAL_CACHE_DIR to "
+        "a folder on another disk."
     )
 
 
 def _remove(folder: Path) -> None:
-    """Remove an environment, its mark of completeness first, so that half a removal is half a build."""
+    """Remove an environment, its marker first, so that an interrupted removal leaves an incomplete build."""
     (folder / _COMPLETE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _running_programs() -> set[str]:
     programs: set[str] = set()
-    for process in psutil.process_iter(["cmdline", "exe"]):  # nginx hides the one, Python's link is in the other
+    for process in psutil.process_iter(["cmdline", "exe"]):  # nginx overwrites cmdline
         programs.update([*(process.info["cmdline"] or [])[:1], process.info["exe"] or ""])
     return programs

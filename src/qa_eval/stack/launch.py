@@ -1,8 +1,8 @@
 """Starts one Python server inside its own environment: `python -P launch.py COMMAND ARGUMENTS...`.
 
-Run by the server environment's own interpreter, so it imports nothing but the standard library and the server.
-COMMAND is one of the environment's console scripts. Two things happen that no server's setting can do: Phoenix's
-gRPC collector is kept on loopback, and start-up spends less time in the garbage collector.
+The server environment's own interpreter runs it, so it imports only the standard library and the server. COMMAND is
+one of the environment's console scripts. It does two things for which the servers have no setting: it binds Phoenix's
+gRPC collector to loopback, and reduces the garbage collector's work during the start.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 
 def main() -> None:
-    """Become the server that the command line names."""
-    # Importing a server makes a million objects that all stay. At the default threshold, looking through them
-    # again and again is a fifth of the start-up's CPU time.
+    """Run the server that the command line names."""
+    # Importing a server creates a million long-lived objects. At the default threshold, scanning them repeatedly is a
+    # fifth of the start's CPU time.
     gc.set_threshold(50_000, 10, 10)
     command, *arguments = sys.argv[1:]
     if command == "phoenix":
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def keep_grpc_on_loopback() -> None:
-    """Bind gRPC servers to 127.0.0.1; Phoenix binds its collector to every interface, whatever PHOENIX_HOST says."""
+    """Bind gRPC servers to 127.0.0.1; Phoenix binds its collector to every interface and ignores PHOENIX_HOST."""
     aio: Any = import_module("grpc.aio")
     make_server = aio.server
 

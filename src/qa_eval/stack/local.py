@@ -1,6 +1,6 @@
-"""The four verbs on all servers of the stack, and on those of its parts that the user wants.
+"""`up`, `down`, `status` and `find` for the whole stack.
 
-In: what the user named, and what the stack remembers. Out: running servers.
+In: the options of a command, and the saved state. Out: running servers.
 """
 
 from __future__ import annotations
@@ -13,67 +13,68 @@ from pathlib import Path
 from qa_eval.blueprint.routes import PHOENIX_ROOT
 from qa_eval.blueprint.secrets import PHOENIX_ADMIN_PASSWORD, PHOENIX_ADMIN_SECRET
 from qa_eval.errors import InputError
-from qa_eval.stack import RunningStack, ServerStatus, StackStatus, environments, ports, processes, state, supervisor
-from qa_eval.stack.processes import PortTaken
+from qa_eval.stack import environments, health, ports, processes, state, supervisor
+from qa_eval.stack.health import PortTaken
 from qa_eval.stack.servers import (
     ENVIRONMENTS,
     HEALTH,
     SERVERS,
-    Plan,
+    StackPlan,
     describe,
+    enabled_servers,
     environment,
     url,
     version,
-    wanted_servers,
 )
+from qa_eval.stack.status import RunningStack, ServerStatus, StackStatus
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a command names; the rest stays as it was the last time."""
+class StackOptions:
+    """The options of `up`; ports and features that are not named keep their last values."""
 
     ports: Mapping[str, int]
-    options: Mapping[str, bool]
+    features: Mapping[str, bool]
     replay: Path | None = None
 
 
-def up(wishes: Wishes, report: Callable[[str], None]) -> RunningStack:
+def up(options: StackOptions, on_progress: Callable[[str], None]) -> RunningStack:
     """See `qa_eval.stack.up`."""
-    with state.changing(report):
+    with state.stack_lock(on_progress):
         try:
-            return _up(wishes, report)
+            return _up(options, on_progress)
         except PortTaken as taken:
-            report(f"{taken} Once more with another ...")
-            return _up(wishes, report)
+            on_progress(f"{taken} Trying another port ...")
+            return _up(options, on_progress)
 
 
-def _up(wishes: Wishes, report: Callable[[str], None]) -> RunningStack:
-    plan = _plan(wishes, report)
+def _up(options: StackOptions, on_progress: Callable[[str], None]) -> RunningStack:
+    plan = _plan(options, on_progress)
     servers = describe(plan)
     needed = [environment(server.name) for server in servers if server.name in ENVIRONMENTS]
     for each in needed:
-        environments.ensure(each, report)
-    started = supervisor.bring_up(servers, report)
-    supervisor.take_down([name for name in SERVERS if name not in wanted_servers(plan.options)])
+        environments.ensure(each, on_progress)
+    started = supervisor.bring_up(servers, on_progress)
+    supervisor.take_down([name for name in SERVERS if name not in enabled_servers(plan.features)])
     for each in needed:
         environments.remove_outdated(each)
     return _running(state.load(), started_here=bool(started))
 
 
-def down(report: Callable[[str], None]) -> list[str]:
+def down(on_progress: Callable[[str], None]) -> list[str]:
     """See `qa_eval.stack.down`."""
     if not state.folder().exists():
         return []
-    with state.changing(report):
-        # The gateway first: as it ends, it sends its last spans to Phoenix. Databases last.
+    with state.stack_lock(on_progress):
+        # The gateway first, because it exports its last spans to Phoenix when it exits. Databases last.
         return supervisor.take_down(["litellm"], ["edge", "bedrock", "model", "phoenix"], ["valkey", "postgres"])
 
 
 def status() -> StackStatus:
     """See `qa_eval.stack.status`."""
-    remembered = state.load()
-    servers = tuple(_status(name, remembered) for name in wanted_servers(remembered.options))
-    if not remembered.options.auth:
+    saved = state.load()
+    servers = tuple(_status(name, saved) for name in enabled_servers(saved.features))
+    if not saved.features.auth:
         return StackStatus(servers, state.key_file())
     login, key = map(state.secret_file, (PHOENIX_ADMIN_PASSWORD, PHOENIX_ADMIN_SECRET))
     return StackStatus(servers, state.key_file(), password_file=login, phoenix_key_file=key)
@@ -84,55 +85,55 @@ def find() -> RunningStack | None:
     return _running(state.load(), started_here=False) if status().healthy else None
 
 
-def _plan(wishes: Wishes, report: Callable[[str], None]) -> Plan:
-    """What shall run, ports included; it is remembered."""
-    if len(set(wishes.ports.values())) < len(wishes.ports):
-        raise InputError("The edge, the gateway and Phoenix cannot share a port: name different ones.")
-    remembered = state.load()
-    held = {name: record.port for name, record in remembered.servers.items() if processes.find(record)}
+def _plan(options: StackOptions, on_progress: Callable[[str], None]) -> StackPlan:
+    """The plan of what is to run, ports included; it is saved."""
+    if len(set(options.ports.values())) < len(options.ports):
+        raise InputError("The edge, the gateway and Phoenix cannot share a port: give different ports.")
+    saved = state.load()
+    held = {name: record.port for name, record in saved.servers.items() if processes.find(record)}
     if "phoenix" in held:
-        held["phoenix-grpc"] = remembered.ports["phoenix-grpc"]
-    remembered.ports = ports.choose(wanted=wishes.ports, remembered=remembered.ports, held=held, report=report)
-    remembered.options = remembered.options.model_copy(update=dict(wishes.options))
-    state.save(remembered)
-    return Plan(remembered.ports, remembered.options, wishes.replay)
+        held["phoenix-grpc"] = saved.ports["phoenix-grpc"]
+    saved.ports = ports.choose(requested=options.ports, saved=saved.ports, held=held, on_progress=on_progress)
+    saved.features = saved.features.model_copy(update=dict(options.features))
+    state.save(saved)
+    return StackPlan(saved.ports, saved.features, options.replay)
 
 
-def _running(remembered: state.State, *, started_here: bool) -> RunningStack:
+def _running(saved: state.StackState, *, started_here: bool) -> RunningStack:
     return RunningStack(
-        gateway_url=url(remembered.ports["edge"]),
-        phoenix_url=_phoenix_url(remembered),
+        gateway_url=url(saved.ports["edge"]),
+        phoenix_url=_phoenix_url(saved),
         gateway_key=state.master_key(),
-        phoenix_key=state.read_secret(PHOENIX_ADMIN_SECRET) if remembered.options.auth else None,
-        bedrock_url=url(remembered.ports["bedrock"]),
+        phoenix_key=state.read_secret(PHOENIX_ADMIN_SECRET) if saved.features.auth else None,
+        bedrock_url=url(saved.ports["bedrock"]),
         started_here=started_here,
     )
 
 
-def _phoenix_url(remembered: state.State) -> str:
-    """Where a browser finds Phoenix: at its own port, its pages would look for their parts in the wrong place."""
-    return f"{url(remembered.ports['edge'])}{PHOENIX_ROOT}"
+def _phoenix_url(saved: state.StackState) -> str:
+    """Phoenix's address for browsers: through the edge, because its pages load their assets below the edge's prefix."""
+    return f"{url(saved.ports['edge'])}{PHOENIX_ROOT}"
 
 
-def _shown_url(name: str, port: int, remembered: state.State) -> str:
-    if name == "phoenix" and "edge" in remembered.ports:  # an older qa-eval knew no edge
-        return _phoenix_url(remembered)
+def _shown_url(name: str, port: int, saved: state.StackState) -> str:
+    if name == "phoenix" and "edge" in saved.ports:  # the state of an older qa-eval has no edge
+        return _phoenix_url(saved)
     schemes = {"postgres": "postgresql", "valkey": "redis"}
     return url(port).replace("http", schemes.get(name, "http"))
 
 
-def _status(name: str, remembered: state.State) -> ServerStatus:
-    record = remembered.servers.get(name)
+def _status(name: str, saved: state.StackState) -> ServerStatus:
+    record = saved.servers.get(name)
     process = processes.find(record) if record else None
     if record is None or process is None:
         return ServerStatus(name, "stopped", version(name), state.log_file(name))
-    healthy = processes.is_healthy(record.port, HEALTH[name])
+    healthy = health.is_healthy(record.port, HEALTH[name])
     return ServerStatus(
         name=name,
         state="healthy" if healthy else "not answering",
         version=record.version,
         log=state.log_file(name),
-        url=_shown_url(name, record.port, remembered),
+        url=_shown_url(name, record.port, saved),
         pid=record.pid,
         memory_bytes=processes.memory(process),
         uptime_seconds=time.time() - record.created,

@@ -1,7 +1,7 @@
-"""Becomes a program that a Python package brings along: `python -P native.py PACKAGE PROGRAM ARGUMENTS...`.
+"""Runs a program of a Python package: `python -P native.py PACKAGE PROGRAM ARGUMENTS...`.
 
-Run by the interpreter of the package's own environment, so it imports nothing of ours. Where the package has no
-build for this machine, the program is looked for on the PATH.
+The interpreter of the package's own environment runs it, so it imports only the standard library. Where the package
+has no build for this machine, it uses the program on the PATH.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def find_program(package: str, program: str) -> str | None:
-    """The program's path; the package is not imported, because it may want packages that are not here."""
+    """The program's path. The package is not imported, because its dependencies may be missing."""
     spec = find_spec(package)
     folders = spec.submodule_search_locations if spec else None
     found = (path for folder in folders or () for path in Path(folder).rglob(program) if path.is_file())
@@ -22,7 +22,7 @@ def find_program(package: str, program: str) -> str | None:
 
 
 def main() -> None:
-    """Become the program."""
+    """Replace this process by the program."""
     package, program, *arguments = sys.argv[1:]
     path = find_program(package, program)
     if path is None:

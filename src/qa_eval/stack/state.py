@@ -1,6 +1,7 @@
-"""What the stack remembers between commands: ports, processes, options and secrets, in `data_dir()/stack`.
+"""The stack's state between commands: ports, processes, features and secrets, in `data_dir()/stack`.
 
-The folder is the user's alone (mode 0700), files appear whole or not at all, and one command changes them at a time.
+Only the user can read the folder (mode 0700), files are replaced atomically, and a lock serializes the commands that
+change them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from qa_eval.blueprint.secrets import MASTER_KEY, Secret
 from qa_eval.errors import StackError
@@ -20,75 +21,76 @@ from qa_eval.paths import data_dir
 
 
 class ProcessRecord(BaseModel, frozen=True):
-    """A server that was started; `created` tells it from a later process with the same id."""
+    """A server that was started; `created` distinguishes it from a later process with the same id."""
 
     pid: int
     created: float
-    """Seconds since the epoch, as `psutil.Process.create_time` gives it."""
+    """Seconds since the epoch, as returned by `psutil.Process.create_time`."""
     port: int
     fingerprint: str
     version: str
 
 
-class Options(BaseModel, frozen=True):
-    """What runs beside the parts that always do; it stays so until a command says otherwise."""
+class StackFeatures(BaseModel, frozen=True):
+    """The optional parts of the stack; each keeps its setting until a command changes it."""
 
     auth: bool = False
-    """Phoenix asks who you are."""
+    """Phoenix requires authentication."""
     postgres: bool = False
-    """Phoenix keeps its records in PostgreSQL instead of SQLite."""
+    """Phoenix stores its data in PostgreSQL instead of SQLite."""
     valkey: bool = False
-    """The gateway shares its cooldowns and counts through Valkey."""
+    """The gateway shares its cooldowns and counters through Valkey."""
 
 
-class State(BaseModel):
+class StackState(BaseModel):
     """The content of `state.json`."""
 
     ports: dict[str, int] = Field(default_factory=dict)
     servers: dict[str, ProcessRecord] = Field(default_factory=dict)
-    options: Options = Options()
+    features: StackFeatures = Field(default=StackFeatures(), validation_alias=AliasChoices("features", "options"))
+    """`options` is the name in files of qa-eval 0.1."""
 
 
 def folder() -> Path:
-    """The stack's folder; it need not exist."""
+    """The stack's folder; it may not exist yet."""
     return data_dir().absolute() / "stack"
 
 
 def secret_file(secret: Secret) -> Path:
-    """Where a secret is kept; only the user can read it."""
+    """The file that contains a secret; only the user can read it."""
     return folder() / secret.name
 
 
 def key_file() -> Path:
-    """Where the gateway's master key is kept."""
+    """The file that contains the gateway's master key."""
     return secret_file(MASTER_KEY)
 
 
 def home(server: str) -> Path:
-    """A server's working folder; also the mark that its processes carry."""
+    """A server's working folder; also the mark of its processes."""
     return folder() / server
 
 
 def log_file(server: str) -> Path:
-    """Where a server's output goes."""
+    """The file that receives a server's output."""
     return folder() / "logs" / f"{server}.log"
 
 
-def load() -> State:
-    """What is remembered; a missing or damaged file remembers nothing (processes are found by their mark then)."""
+def load() -> StackState:
+    """The saved state; an empty one where the file is missing or damaged (processes are then found by their mark)."""
     try:
-        return State.model_validate_json((folder() / "state.json").read_bytes())
+        return StackState.model_validate_json((folder() / "state.json").read_bytes())
     except (OSError, ValidationError):
-        return State()
+        return StackState()
 
 
-def save(state: State) -> None:
-    """Remember this, in one step."""
+def save(state: StackState) -> None:
+    """Save the state atomically."""
     write(folder() / "state.json", state.model_dump_json(indent=2))
 
 
 def read_secret(secret: Secret) -> str:
-    """A secret's value, generated when first asked for."""
+    """A secret's value; generated at the first call."""
     path = secret_file(secret)
     with contextlib.suppress(FileNotFoundError):
         path.chmod(0o600)
@@ -105,20 +107,27 @@ def master_key() -> str:
 
 
 @contextlib.contextmanager
-def changing(report: Callable[[str], None]) -> Iterator[None]:
-    """Hold the stack's folder for one command that changes something; others wait and say so."""
-    with held(_private_folder() / "lock", report, "Another qa-eval command is changing the stack; waiting for it ..."):
+def stack_lock(on_progress: Callable[[str], None]) -> Iterator[None]:
+    """Hold the stack's lock during a command that changes it."""
+    waiting = "Another qa-eval command is changing the stack; waiting for it ..."
+    with file_lock(_private_folder() / "lock", on_progress, waiting):
         yield
 
 
 @contextlib.contextmanager
-def held(path: Path, report: Callable[[str], None], waiting: str) -> Iterator[None]:
-    """Hold an inter-process lock; `waiting` is reported if somebody else has it."""
+def file_lock(path: Path, on_progress: Callable[[str], None], waiting: str) -> Iterator[None]:
+    """Hold an inter-process lock.
+
+    Args:
+        path: The lock's file.
+        on_progress: Called with `waiting` where another process holds the lock.
+        waiting: One line about the wait.
+    """
     lock = filelock.FileLock(path)
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
-        report(waiting)
+        on_progress(waiting)
         lock.acquire()
     try:
         yield
@@ -127,8 +136,20 @@ def held(path: Path, report: Callable[[str], None], waiting: str) -> Iterator[No
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether the disk, or the user's share of it, has no room."""
+    """Whether the disk is full, or the user's quota exhausted."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that only the user can read, atomically."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
 
 
 def _private_folder() -> Path:
@@ -142,17 +163,5 @@ def _private_folder() -> Path:
     return path
 
 
-def write(path: Path, text: str) -> None:
-    """Put a file that only the user can read in place; it is never there half."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(text)
-        fresh.replace(path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from error
-
-
 def _cannot_write(path: Path, error: OSError) -> StackError:
-    return StackError(f"{path} cannot be written ({error.strerror}); QA_EVAL_DATA_DIR names another folder.")
+    return StackError(f"{path} cannot be written ({error.strerror}): set QA_EVAL_DATA_DIR to another folder.")

@@ -1,8 +1,8 @@
-"""Brings servers up and takes them down, whatever state the last command left them in.
+"""Start and stop sets of servers, whatever state the last command left them in.
 
-In: the servers as they shall be. Out: exactly those running and healthy, remembered in the stack's state. A server
-that already runs with the same fingerprint is kept; any other is replaced. If anything goes wrong on the way,
-Ctrl-C included, what this call started is stopped again.
+In: the servers that are to run. Out: exactly these running and healthy, and saved in the stack's state. A server that
+already runs with the same fingerprint is kept; any other is restarted. On an error or Ctrl-C, the servers that this
+call started are stopped again.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from qa_eval.stack import processes, state
+from qa_eval.stack import health, processes, state
 from qa_eval.stack.processes import Server
 
-_PATIENCE_WITH_RUNNING: Final = 10.0
-"""Seconds in which a running server, perhaps busy, must answer before it is replaced."""
+_RUNNING_TIMEOUT_S: Final = 10.0
+"""Time in which a running server, which may be busy, must answer; otherwise it is restarted."""
 
 
-def bring_up(servers: Sequence[Server], report: Callable[[str], None]) -> list[str]:
-    """Start what is missing, stopped, hung or outdated; return the names of what was started.
+def bring_up(servers: Sequence[Server], on_progress: Callable[[str], None]) -> list[str]:
+    """Start the servers that are stopped, unresponsive or outdated; return their names.
 
-    Servers that others need come first; the rest start side by side.
+    Servers with `first` start before the others; otherwise they start in parallel.
 
     Raises:
-        StackError: A server does not come up.
+        StackError: A server does not become healthy.
     """
-    remembered = state.load()
-    missing = [server for server in servers if not _runs(server, remembered)]
+    saved = state.load()
+    missing = [server for server in servers if not _runs(server, saved)]
     if not missing:
         return []
     try:
         _stop([server.name for server in missing])
-        _start_together([server for server in missing if server.first], report)
-        _start_together([server for server in missing if not server.first], report)
+        _start_together([server for server in missing if server.first], on_progress)
+        _start_together([server for server in missing if not server.first], on_progress)
     except BaseException:
         _stop([server.name for server in missing])
         raise
@@ -40,38 +40,38 @@ def bring_up(servers: Sequence[Server], report: Callable[[str], None]) -> list[s
 
 
 def take_down(*groups: Collection[str]) -> list[str]:
-    """Stop servers, one group after the other; return the names of those that ran."""
+    """Stop servers, one group after the other; return the names of those that were running."""
     return [name for group in groups for name in _stop(group)]
 
 
-def _start_together(servers: Sequence[Server], report: Callable[[str], None]) -> None:
+def _start_together(servers: Sequence[Server], on_progress: Callable[[str], None]) -> None:
     if servers:
-        report(f"Starting {', '.join(server.title for server in servers)} ...")
-        processes.wait_until_healthy([(server, _start(server)) for server in servers], report)
+        on_progress(f"Starting {', '.join(server.title for server in servers)} ...")
+        health.wait_until_healthy([(server, _start(server)) for server in servers], on_progress)
 
 
-def _runs(server: Server, remembered: state.State) -> bool:
-    """Whether the server runs as wanted and answers."""
-    record = remembered.servers.get(server.name)
+def _runs(server: Server, saved: state.StackState) -> bool:
+    """Whether the server runs with the same fingerprint and is healthy."""
+    record = saved.servers.get(server.name)
     if record is None or record.fingerprint != server.fingerprint or processes.find(record) is None:
         return False
-    return processes.is_healthy(server.port, server.health, timeout=_PATIENCE_WITH_RUNNING)
+    return health.is_healthy(server.port, server.health, timeout=_RUNNING_TIMEOUT_S)
 
 
 def _start(server: Server) -> state.ProcessRecord:
     record = processes.start(server)
-    remembered = state.load()
-    remembered.servers[server.name] = record
-    state.save(remembered)
+    saved = state.load()
+    saved.servers[server.name] = record
+    state.save(saved)
     return record
 
 
 def _stop(names: Collection[str]) -> list[str]:
-    """Stop and forget servers; return the names of those that ran."""
-    remembered = state.load()
+    """Stop servers and remove them from the state; return the names of those that were running."""
+    saved = state.load()
     names_by_mark = {str(state.home(name)): name for name in names}
-    stopped = processes.stop({mark: remembered.servers.get(name) for mark, name in names_by_mark.items()})
-    if not remembered.servers.keys().isdisjoint(names):
-        remembered.servers = {name: r for name, r in remembered.servers.items() if name not in names}
-        state.save(remembered)
+    stopped = processes.stop({mark: saved.servers.get(name) for mark, name in names_by_mark.items()})
+    if not saved.servers.keys().isdisjoint(names):
+        saved.servers = {name: record for name, record in saved.servers.items() if name not in names}
+        state.save(saved)
     return [name for mark, name in names_by_mark.items() if mark in stopped]

@@ -15,17 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
-from typing import Final
 
 from qa_eval.aws.lex import LexBot
-from qa_eval.blueprint.chatbot.handler import LONGEST_MESSAGE
+from qa_eval.blueprint.bot import CONCURRENCY
+from qa_eval.blueprint.chatbot.messages import LONGEST_MESSAGE
 from qa_eval.chatbot.bot import Bot, BotReply
 from qa_eval.chatbot.local import LocalBot
 from qa_eval.errors import ChatbotError, InputError
 from qa_eval.targets.outcome import Attempt, Outcome, Reply
-
-CONCURRENCY: Final = 25
-"""Questions at once: what Lex serves on an alias."""
 
 
 class ChatbotTarget:
@@ -76,10 +73,11 @@ def in_lex(stack: str, models: Sequence[str]) -> ChatbotTarget:
     """The chatbot of a deployed stack.
 
     Raises:
-        ChatbotError: It cannot be found.
+        ChatbotError: The stack has no chatbot.
+        DeploymentError: The stack cannot be found.
         InputError: It asks another model than the experiment names.
     """
-    bot = LexBot.of_stack(stack)
+    bot = LexBot.from_stack(stack)
     if list(models) != [bot.model]:
         raise InputError(f"The chatbot of {stack!r} asks {bot.model}: give --model {bot.model}, and no other.")
     return ChatbotTarget(lambda model: bot)

@@ -17,15 +17,15 @@ import pytest
 from aws_edge import Asked, AwsEdge, no_account
 from fake_gateway import KEY, error
 
-from qa_eval.blueprint.bot import asset_folder
-from qa_eval.blueprint.chatbot import handler
+from qa_eval.blueprint.bot import ASSET_PACKAGE, HANDLER, asset_root
+from qa_eval.blueprint.chatbot.messages import SORRY
 from qa_eval.chatbot.local import lex_event
 
 SHIPPED = ("urllib3", "boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six")
 RUNTIME = """
 import json, sys, time
 sys.path[:0] = sys.argv[1:3]
-from handler import lambda_handler
+from chatbot.handler import lambda_handler
 
 class Context:
     aws_request_id = "request-1"
@@ -54,8 +54,8 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asset(tmp_path: Path) -> Path:
     """The asset, without what CDK leaves out."""
     folder = tmp_path / "asset"
-    folder.mkdir()
-    shutil.copy(asset_folder() / "handler.py", folder)
+    source = asset_root() / ASSET_PACKAGE
+    shutil.copytree(source, folder / ASSET_PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
@@ -78,7 +78,7 @@ def event(message: str) -> dict[str, Any]:
 
 
 def test_nothing_of_ours_is_there_to_import(runtime, asset):
-    code = "import sys; sys.path[:0] = sys.argv[1:]; import handler, urllib3, boto3; import qa_eval"
+    code = "import sys; sys.path[:0] = sys.argv[1:]; import chatbot.handler, urllib3, boto3; import qa_eval"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code, str(asset), str(runtime)], capture_output=True, text=True, check=False
     )
@@ -118,14 +118,22 @@ def test_with_the_key_in_secrets_manager(runtime, asset, serve):
 def test_without_any_settings_there_is_an_apology(runtime, asset):
     (response,), _ = invoke(runtime, asset, [event("Anybody?")])
 
-    assert response["messages"][0]["content"] == handler.SORRY
+    assert response["messages"][0]["content"] == SORRY
     assert response["sessionState"]["intent"]["state"] == "Failed"
 
 
+def test_the_entry_point_is_in_the_asset(asset):
+    module, _, function = HANDLER.rpartition(".")
+
+    assert f"def {function}(" in (asset / f"{module.replace('.', '/')}.py").read_text()
+
+
 def test_it_imports_the_standard_library_and_what_the_runtime_ships():
-    tree = ast.parse((asset_folder() / "handler.py").read_text())
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names: set[str] = set()
+    for path in (asset_root() / ASSET_PACKAGE).rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
     foreign = {name.split(".")[0] for name in names} - sys.stdlib_module_names
 
     assert foreign == {"urllib3", "boto3", "botocore"}

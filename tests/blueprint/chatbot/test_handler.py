@@ -22,8 +22,12 @@ from lex import violations
 
 from qa_eval.blueprint import bot as blueprint
 from qa_eval.blueprint import budgets
-from qa_eval.blueprint.chatbot import handler
-from qa_eval.blueprint.chatbot.handler import Chatbot, Settings, limits, read_turn, split
+from qa_eval.blueprint.chatbot import gateway as gateway_module
+from qa_eval.blueprint.chatbot import handler, lex, messages
+from qa_eval.blueprint.chatbot.gateway import GatewaySettings, timeout_headers
+from qa_eval.blueprint.chatbot.handler import Chatbot
+from qa_eval.blueprint.chatbot.lex import read_turn, write_response
+from qa_eval.blueprint.chatbot.messages import split
 from qa_eval.chatbot.local import lex_event
 from qa_eval.targets.outcome import Outcome
 
@@ -50,7 +54,7 @@ def event(message: Any = QUESTION, attributes: Any = None, **more: Any) -> dict[
 
 def ask(gateway: str | FakeGateway, asked: Any = None, seconds: float = 10, key: str | None = KEY) -> dict[str, Any]:
     endpoint = gateway if isinstance(gateway, str) else f"{gateway.url}/v1"
-    chatbot = Chatbot(Settings(endpoint, "qa", key))
+    chatbot = Chatbot(GatewaySettings(endpoint, "qa", key))
     response = chatbot.respond(event() if asked is None else asked, Context(seconds))
     assert violations(response) == []
     assert response["sessionState"]["dialogAction"] == {"type": "Close"}
@@ -133,10 +137,10 @@ def test_what_is_remembered_fits_into_the_session(turns):
         if not (message.strip() and answer.strip()):
             continue
         turn = read_turn(event(message, attributes))
-        response = handler._response(event(message, attributes), turn, answer, None)
+        response = write_response(event(message, attributes), turn, answer, None)
         attributes = response["sessionState"]["sessionAttributes"]
-        assert len(attributes["history"].encode()) <= handler.HISTORY_BYTES
-        assert len(json.loads(attributes["history"])) <= handler.HISTORY_TURNS
+        assert len(attributes["history"].encode()) <= lex.MAX_HISTORY_BYTES
+        assert len(json.loads(attributes["history"])) <= lex.MAX_HISTORY_TURNS
 
 
 def test_a_program_may_send_a_context_and_a_trace(serve):
@@ -150,7 +154,7 @@ def test_a_program_may_send_a_context_and_a_trace(serve):
     assert gateway.requests[0]["messages"][-1]["content"] == f"The Mulde is a river.\n\n{QUESTION}"
     assert gateway.headers[0]["traceparent"] == trace
     assert "traceparent" not in gateway.headers[-1]
-    usual = handler.LONGEST_ANSWER_TOKENS
+    usual = lex.MAX_ANSWER_TOKENS
     asked = [request["max_tokens"] for request in gateway.requests]
     assert asked == [usual, 32, usual, usual, usual, usual, usual, usual]
 
@@ -273,7 +277,7 @@ def test_each_turn_has_one_log_line_without_content(serve, caplog, kind):
 
 
 def test_an_error_within_is_a_failure_like_any(serve, monkeypatch, caplog):
-    monkeypatch.setattr(handler, "_messages", lambda turn: 1 / 0)
+    monkeypatch.setattr(gateway_module, "_chat_messages", lambda turn: 1 / 0)
     with caplog.at_level(logging.INFO):
         response = ask(serve(lambda fake, prompt: ANSWER))
 
@@ -385,7 +389,7 @@ def test_with_no_time_left_there_is_still_an_answer(serve):
 
 def test_a_late_answer_does_not_disturb_the_next_turn():
     with contextlib.closing(LateGateway(seconds=1)) as gateway:
-        chatbot = Chatbot(Settings(gateway.url, "qa", KEY))
+        chatbot = Chatbot(GatewaySettings(gateway.url, "qa", KEY))
         first = chatbot.respond(event(), Context(2.5))
         time.sleep(0.7)
         second = chatbot.respond(event(), Context(5))
@@ -398,24 +402,26 @@ def test_the_gateway_is_told_how_much_time_it_has(serve):
     ask(gateway, seconds=budgets.LAMBDA)
 
     one_try = float(gateway.headers[0]["x-litellm-timeout"])
-    assert one_try == pytest.approx(budgets.CHATBOT_TRY, abs=0.1)
-    assert gateway.headers[0]["x-litellm-num-retries"] == str(budgets.CHATBOT_RETRIES)
+    assert one_try == pytest.approx(12, abs=0.1)
+    assert gateway.headers[0]["x-litellm-num-retries"] == "1"
 
 
 @settings(max_examples=200)
 @given(st.floats(0.01, 900))
 def test_all_tries_fit_into_the_time(seconds):
     """Feature: litellm-ecs-demo, Property: the gateway's tries end before the handler gives up."""
-    told = limits(seconds)
+    told = timeout_headers(seconds)
 
     assert float(told["x-litellm-timeout"]) >= 0
     assert float(told["x-litellm-timeout"]) * (1 + int(told["x-litellm-num-retries"])) <= seconds
 
 
-def test_the_budgets_hold_from_the_outside_in():
-    assert budgets.LEX > budgets.LAMBDA
-    assert budgets.LAMBDA - handler.MARGIN_S == budgets.CHATBOT_REQUEST
-    assert budgets.CHATBOT_TRY * (1 + budgets.CHATBOT_RETRIES) + handler.OVERHEAD_S <= budgets.CHATBOT_REQUEST
+def test_the_timeouts_hold_from_the_outside_in():
+    request_s = budgets.LAMBDA - handler.MARGIN_S
+    sent = timeout_headers(request_s)
+    tries_s = float(sent["x-litellm-timeout"]) * (1 + int(sent["x-litellm-num-retries"]))
+
+    assert budgets.LEX > budgets.LAMBDA > request_s >= tries_s + gateway_module.OVERHEAD_S
 
 
 def test_a_connection_is_kept_and_replaced_when_the_gateway_closed_it(serve):
@@ -428,10 +434,10 @@ def test_a_connection_is_kept_and_replaced_when_the_gateway_closed_it(serve):
         return response
 
     gateway = serve(answer)
-    chatbot = Chatbot(Settings(f"{gateway.url}/v1", "qa", KEY))
+    chatbot = Chatbot(GatewaySettings(f"{gateway.url}/v1", "qa", KEY))
     for _ in range(4):
         assert texts(chatbot.respond(event(), Context(10))) == [ANSWER]
-        ports.append(chatbot._pool.connection_from_url(gateway.url).num_connections)
+        ports.append(chatbot._gateway._pool.connection_from_url(gateway.url).num_connections)
 
     assert ports[1] == 1
     assert ports[-1] <= 2
@@ -465,7 +471,7 @@ class DroppingGateway:
 
 def test_a_request_on_a_connection_that_was_closed_meanwhile_is_sent_again():
     gateway = DroppingGateway()
-    chatbot = Chatbot(Settings(gateway.url, "qa", KEY))
+    chatbot = Chatbot(GatewaySettings(gateway.url, "qa", KEY))
     answers = [texts(chatbot.respond(event(), Context(10))) for _ in range(2)]
     gateway._socket.close()
 
@@ -512,7 +518,7 @@ ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:key"
 
 def test_the_key_is_read_once_and_again_when_the_gateway_refuses_it(serve, secrets):
     gateway = serve(wants_key("first"))
-    chatbot = Chatbot(Settings(f"{gateway.url}/v1", "qa", key_secret_arn=ARN))
+    chatbot = Chatbot(GatewaySettings(f"{gateway.url}/v1", "qa", key_secret_arn=ARN))
     secrets.key = "first"
     before = [outcome(chatbot.respond(event(), Context(10))) for _ in range(2)]
     asked = secrets.asked
@@ -526,7 +532,7 @@ def test_the_key_is_read_once_and_again_when_the_gateway_refuses_it(serve, secre
 
 def test_a_key_that_is_refused_anew_is_an_answer_not_a_loop(serve, secrets):
     gateway = serve(lambda fake, prompt: error(401))
-    chatbot = Chatbot(Settings(f"{gateway.url}/v1", "qa", key_secret_arn=ARN))
+    chatbot = Chatbot(GatewaySettings(f"{gateway.url}/v1", "qa", key_secret_arn=ARN))
     secrets.key = "stale"
     outcomes = [outcome(chatbot.respond(event(), Context(10))) for _ in range(2)]
 
@@ -536,7 +542,7 @@ def test_a_key_that_is_refused_anew_is_an_answer_not_a_loop(serve, secrets):
 
 def test_a_secret_that_cannot_be_read_is_an_answer(serve, secrets):
     gateway = serve(lambda fake, prompt: ANSWER)
-    response = Chatbot(Settings(f"{gateway.url}/v1", "qa", key_secret_arn=ARN)).respond(event(), Context(10))
+    response = Chatbot(GatewaySettings(f"{gateway.url}/v1", "qa", key_secret_arn=ARN)).respond(event(), Context(10))
 
     assert (texts(response), outcome(response)) == ([SORRY], "gateway_error")
     assert response["sessionState"]["sessionAttributes"]["reason"] == "no_key"
@@ -544,12 +550,12 @@ def test_a_secret_that_cannot_be_read_is_an_answer(serve, secrets):
 
 
 def test_settings_show_no_key():
-    assert KEY not in repr(Settings("http://x", "qa", KEY))
+    assert KEY not in repr(GatewaySettings("http://x", "qa", KEY))
 
 
 def test_the_bots_words_are_the_handlers():
-    assert (blueprint.FALLBACK_INTENT, blueprint.ASK_INTENT) == handler.INTENTS
-    assert handler.SORRY == SORRY
+    assert (blueprint.FALLBACK_INTENT, blueprint.ASK_INTENT) == lex.INTENTS
+    assert messages.SORRY == SORRY
 
 
 NOTE = "[The answer is cut here: it is longer than a chat takes.]"

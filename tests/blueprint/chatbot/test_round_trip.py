@@ -17,11 +17,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lex import violations
 
-from qa_eval.blueprint.chatbot.handler import CUT_NOTE, Chatbot, Settings
+from qa_eval.blueprint.chatbot.gateway import GatewaySettings
+from qa_eval.blueprint.chatbot.handler import Chatbot
+from qa_eval.blueprint.chatbot.messages import CUT_NOTE
 from qa_eval.blueprint.guardrail import load_guardrail_policy
 from qa_eval.chatbot.local import lex_event
-from qa_eval.stack import environments, ports, processes, servers, state
-from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES, mask
+from qa_eval.stack import environments, health, ports, processes, servers, state
+from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES, apply
 from qa_eval.stack.processes import Server
 
 LIMIT_S = 20.0
@@ -62,13 +64,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             chosen[name] = ports._free_port(chosen.values())
         environment = servers.environment("litellm")
         environments.ensure(environment, print)
-        plan = servers.Plan(chosen, state.Options())
+        plan = servers.StackPlan(chosen, state.StackFeatures())
         platform = [_echo(chosen["bedrock"]), servers._litellm(plan)]
         records = [processes.start(server) for server in platform]
         try:
-            processes.wait_until_healthy(zip(platform, records, strict=True), print)
+            health.wait_until_healthy(zip(platform, records, strict=True), print)
             gateway, bedrock = (f"http://127.0.0.1:{chosen[name]}" for name in ("litellm", "bedrock"))
-            yield Platform(Chatbot(Settings(gateway, "qa", state.master_key())), bedrock)
+            yield Platform(Chatbot(GatewaySettings(gateway, "qa", state.master_key())), bedrock)
         finally:
             processes.stop({server.mark: record for server, record in zip(platform, records, strict=True)})
 
@@ -97,7 +99,8 @@ def texts(response: dict[str, Any]) -> list[str]:
 
 
 def masked(text: str) -> str:
-    return mask(load_guardrail_policy(), text)
+    outputs = apply(load_guardrail_policy(), "OUTPUT", [text])["outputs"]
+    return str(outputs[0]["text"]) if outputs else text
 
 
 def as_bedrock_masks(text: str) -> str:

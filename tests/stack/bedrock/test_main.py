@@ -26,9 +26,9 @@ def test_it_says_that_the_guardrail_is_a_stand_in_and_nobody_is_authenticated(st
     with start_bedrock("http://127.0.0.1:9") as running:
         said = running.log.read_text()
 
-    assert "The guardrail is a stand-in" in said
+    assert "The guardrail is a substitute" in said
     assert all(phrase in said for phrase in TRIGGER_PHRASES.values())
-    assert "authenticates nobody" in said
+    assert "does not authenticate requests" in said
 
 
 @pytest.mark.parametrize("asked", [False, True])

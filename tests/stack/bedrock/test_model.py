@@ -19,12 +19,12 @@ BODY = {"messages": [{"role": "user", "content": [{"text": QUESTION}]}]}
 
 
 @contextlib.asynccontextmanager
-async def in_front_of(answer, patience=20.0):
+async def in_front_of(answer, timeout_s=20.0):
     """A session on a local Bedrock whose model server gives `answer`."""
     model = web.Application()
     model.router.add_post("/completion", answer)
     async with TestServer(model) as behind:
-        app = application(str(behind.make_url("")).rstrip("/"), patience=patience)
+        app = application(str(behind.make_url("")).rstrip("/"), timeout_s=timeout_s)
         async with TestServer(app) as server, aiohttp.ClientSession(str(server.make_url("/"))) as session:
             yield session
 
@@ -59,7 +59,7 @@ def refusing(status):
 @pytest.mark.parametrize("operation", ["converse", "converse-stream"])
 def test_a_slow_model_is_a_model_timeout(operation):
     async def scenario():
-        async with in_front_of(never, patience=0.2) as session:
+        async with in_front_of(never, timeout_s=0.2) as session:
             return await post(session, operation)
 
     assert asyncio.run(scenario())[:2] == (408, "ModelTimeoutException")
@@ -67,7 +67,7 @@ def test_a_slow_model_is_a_model_timeout(operation):
 
 def test_more_calls_than_may_wait_are_throttled_and_the_others_are_not():
     async def scenario():
-        async with in_front_of(never, patience=2) as session:
+        async with in_front_of(never, timeout_s=2) as session:
             return await asyncio.gather(*(post(session) for _ in range(SLOTS + MAX_WAITING + 5)))
 
     statuses = [status for status, _, _ in asyncio.run(scenario())]

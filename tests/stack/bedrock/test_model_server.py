@@ -13,7 +13,7 @@ import httpx
 import psutil
 from shared_data import squad_file
 
-from qa_eval.stack.bedrock.prompts import AskedQuestion, as_series
+from qa_eval.stack.bedrock.prompts import ContextQuestion, as_series
 
 CONTEXT = (
     "Ada Lovelace was born in London in 1815. Her mother had her taught mathematics, and at seventeen she met Charles "
@@ -29,7 +29,7 @@ QUESTIONS = (
     "How long are her notes?",
     "How would you describe her to a child?",
 )
-PROMPTS = [as_series(AskedQuestion(CONTEXT, question), "") for question in QUESTIONS]
+PROMPTS = [as_series(ContextQuestion(CONTEXT, question), "") for question in QUESTIONS]
 
 
 def complete(model, prompt, **more):
@@ -71,7 +71,7 @@ def test_the_longest_context_of_squad_fits_with_room_for_the_answer(model):
     longest = sorted(contexts, key=len)[-5:]
 
     for context in longest:
-        prompt = as_series(AskedQuestion(context, "What is this?" * 10), "unanswerable")
+        prompt = as_series(ContextQuestion(context, "What is this?" * 10), "unanswerable")
         tokens = httpx.post(f"{model.url}/tokenize", json={"content": prompt}).json()["tokens"]
         assert len(tokens) < 4096 / 2
 

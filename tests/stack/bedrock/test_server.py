@@ -18,7 +18,7 @@ from qa_eval.blueprint.guardrail import load_guardrail_policy
 from qa_eval.stack import RunningStack
 from qa_eval.stack.bedrock import LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION
 from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES, apply
-from qa_eval.stack.bedrock.prompts import AskedQuestion, as_series, read_question
+from qa_eval.stack.bedrock.prompts import ContextQuestion, as_series, read_question
 from qa_eval.stack.bedrock.replay import Replay, ReplayEntry, read_replay, write_replay
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -263,7 +263,7 @@ def test_a_model_that_is_gone_is_a_503(start_bedrock: Any) -> None:
 
 def test_a_question_is_put_as_the_last_of_a_series() -> None:
     asked = read_question(PROMPT.format("Where?"))
-    assert asked == AskedQuestion("Ada Lovelace was born in London in 1815.", "Where?")
+    assert asked == ContextQuestion("Ada Lovelace was born in London in 1815.", "Where?")
     series = as_series(asked, "Answer shortly.")
     assert series.count("Question:") == 4
     assert series.endswith("Question: Where?\n\nAnswer:")

@@ -1,4 +1,4 @@
-"""Asks every minute, from outside, whether the servers can do their work, and leaves a metric for the alarms."""
+"""Checks the servers' readiness from outside every minute, and writes a metric for the alarms."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 
 def lambda_handler(event: Any, context: Any) -> None:
-    """Ask each server of `PROBES` (name to URL, JSON); 1 in the metric `Ready` is yes, 0 is no."""
+    """Check each server in `PROBES` (JSON, name to URL); the metric `Ready` is 1 or 0."""
     for server, url in json.loads(os.environ["PROBES"]).items():
         print(json.dumps(metric(server, int(is_ready(url)))))  # noqa: T201  # the function's log
 
 
 def is_ready(url: str) -> bool:
-    """Whether it answers 200 in time."""
+    """Whether the URL answers 200 in time."""
     try:
         with urllib.request.urlopen(url, timeout=15) as answer:  # noqa: S310
             return bool(answer.status == 200)
@@ -26,7 +26,7 @@ def is_ready(url: str) -> bool:
 
 
 def metric(server: str, value: int) -> dict[str, Any]:
-    """One line of CloudWatch's embedded metric format."""
+    """A metric in CloudWatch's embedded metric format."""
     described = {"Namespace": os.environ["NAMESPACE"], "Dimensions": [["Server"]], "Metrics": [{"Name": "Ready"}]}
     return {
         "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [described]},

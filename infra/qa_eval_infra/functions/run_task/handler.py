@@ -1,4 +1,4 @@
-"""A CloudFormation custom resource: run an ECS task once and say how it ended."""
+"""A CloudFormation custom resource: run an ECS task once and report its result."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import boto3
 
-PATIENCE: Any = {"Delay": 10, "MaxAttempts": 80}
-"""Seconds between two looks and how many: below the function's own 15 minutes, so that a failure is still told."""
+WAITER: Any = {"Delay": 10, "MaxAttempts": 80}
+"""Polling of the task: shorter than the function's own 15 minutes, so that a failure is reported."""
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> None:
-    """Run the task for a new or changed resource; nothing is to be done when it goes."""
+    """Run the task for a new or changed resource; a deletion needs nothing."""
     reason = None
     if event["RequestType"] != "Delete":
         try:
@@ -24,7 +24,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> None:
 
 
 def run(wanted: dict[str, Any]) -> str | None:
-    """Run the task to its end; return why it failed, or None."""
+    """Run the task to completion; return why it failed, or None."""
     ecs = boto3.client("ecs")
     network = {
         "subnets": wanted["Subnets"],
@@ -40,7 +40,7 @@ def run(wanted: dict[str, Any]) -> str | None:
     if started["failures"]:
         return f"The task did not start: {started['failures'][0].get('reason')}"
     where = {"cluster": wanted["Cluster"], "tasks": [started["tasks"][0]["taskArn"]]}
-    ecs.get_waiter("tasks_stopped").wait(**where, WaiterConfig=PATIENCE)
+    ecs.get_waiter("tasks_stopped").wait(**where, WaiterConfig=WAITER)
     task = ecs.describe_tasks(**where)["tasks"][0]
     if all(container.get("exitCode") == 0 for container in task["containers"]):
         return None
@@ -48,7 +48,7 @@ def run(wanted: dict[str, Any]) -> str | None:
 
 
 def respond(event: dict[str, Any], reason: str | None) -> None:
-    """Tell CloudFormation, at the address that it gave."""
+    """Send the result to CloudFormation's URL."""
     answer: dict[str, Any] = {
         "Status": "FAILED" if reason else "SUCCESS",
         "Reason": reason or "done",

@@ -18,7 +18,7 @@ _log = logging.getLogger("qa_eval.stack.bedrock")
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C; answers that are not whole by then are given up."""
+    """Serve until SIGTERM or Ctrl-C; incomplete answers are aborted."""
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
@@ -32,7 +32,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m qa_eval.stack.bedrock", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--model-url", required=True, help="the model server")
+    parser.add_argument("--model-url", required=True, help="URL of the model server")
     parser.add_argument("--replay", type=Path, metavar="TABLE", help="answer from this table instead of the model")
     return parser.parse_args()
 
@@ -40,10 +40,11 @@ def _options() -> argparse.Namespace:
 def _serve(options: argparse.Namespace) -> None:
     app = application(options.model_url, read_replay(options.replay) if options.replay else None)
     _log.info("Answers come from %s.", options.replay or options.model_url)
-    _log.info("Signatures are accepted unread: the local Bedrock authenticates nobody.")
+    _log.info("The local Bedrock does not authenticate requests: signatures are not checked.")
     phrases = ", ".join(f'"{phrase}"' for phrase in TRIGGER_PHRASES.values())
     _log.info(
-        "The guardrail is a stand-in: patterns find personal data, and for Bedrock's classifiers stand %s.", phrases
+        "The guardrail is a substitute: patterns find personal data, and trigger phrases replace classifiers: %s.",
+        phrases,
     )
     try:
         web.run_app(
@@ -52,7 +53,7 @@ def _serve(options: argparse.Namespace) -> None:
             port=options.port,
             print=lambda _: _log.info("Listening on http://127.0.0.1:%s", options.port),
             access_log_format='"%r" %s %Tf s',
-            handler_cancellation=True,  # a caller that has gone needs no answer
+            handler_cancellation=True,  # no answer for a client that has disconnected
             shutdown_timeout=0.5,
         )
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Converse and ConverseStream: a checked request in, AWS's response or its events out."""
+"""Converse and ConverseStream: a validated request in, AWS's response or events out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _GuardContent(BaseModel):
 
 
 class _Block(BaseModel):
-    """Text, guarded text, or the mark where a cached prefix ends. Images, documents and tools are refused."""
+    """Text, guarded text, or a cache point. Images, documents and tools are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,7 +61,7 @@ class _InferenceConfig(BaseModel):
 
 
 class ConverseRequest(BaseModel):
-    """What the local model heeds of a Converse request. What it cannot do is refused, what is only advice is not."""
+    """The supported part of a Converse request. Unsupported features are refused, optional hints are ignored."""
 
     messages: list[_Message] = Field(min_length=1)
     system: list[_Block] = []
@@ -70,18 +70,18 @@ class ConverseRequest(BaseModel):
     guardrailConfig: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _supported(self) -> Self:
         if self.messages[0].role != "user":
             raise ValueError("A conversation must start with a user message.")
         if self.toolConfig is not None:
             raise ValueError("This model doesn't support tool use.")
         if self.guardrailConfig is not None:
-            raise ValueError("guardrailConfig is not served here: call ApplyGuardrail.")
+            raise ValueError("guardrailConfig is not supported here: call ApplyGuardrail.")
         return self
 
     @property
     def last(self) -> str:
-        """The last message of the user."""
+        """The last user message."""
         return next(message.text for message in reversed(self.messages) if message.role == "user")
 
     @property
@@ -91,18 +91,18 @@ class ConverseRequest(BaseModel):
 
     @property
     def sampling(self) -> Sampling:
-        """How the answer is to be generated."""
+        """The sampling parameters."""
         given = self.inferenceConfig
         return Sampling(given.maxTokens, given.temperature, given.topP, tuple(given.stopSequences))
 
 
 async def answer(request: ConverseRequest, model: Model, replay: Replay | None) -> Generation:
-    """Begin to answer a request: from the table where there is one, else by the model."""
+    """Start the answer to a request, from the table if there is one, else from the model."""
     if replay is not None:
         return replay_answer(replay, request.last)
-    asked = read_question(request.last)
-    if asked is not None:
-        series = as_series(asked, f"{request.instructions}\n{request.last}")
+    question = read_question(request.last)
+    if question is not None:
+        series = as_series(question, f"{request.instructions}\n{request.last}")
         return model.generate(series, request.sampling, ends=("\n",))
     system = [{"role": "system", "content": request.instructions}] if request.instructions else []
     turns = [{"role": message.role, "content": message.text} for message in request.messages]
@@ -110,7 +110,7 @@ async def answer(request: ConverseRequest, model: Model, replay: Replay | None) 
 
 
 async def respond(generation: Generation) -> dict[str, Any]:
-    """The Converse response, when the answer is whole. An empty answer is one block of empty text."""
+    """The Converse response, once the answer is complete. An empty answer is one block of empty text."""
     began = time.perf_counter()
     text = ""
     async with aclosing(generation):
@@ -122,12 +122,12 @@ async def respond(generation: Generation) -> dict[str, Any]:
     return {
         "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
         "stopReason": end.stop_reason,
-        **_accounts(end, began),
+        **_usage(end, began),
     }
 
 
 async def events(generation: Generation) -> AsyncGenerator[bytes, None]:
-    """The ConverseStream events, each as soon as it is known."""
+    """The ConverseStream events, each as soon as it is available."""
     began = time.perf_counter()
     async with aclosing(generation):
         async for part in generation:
@@ -136,10 +136,10 @@ async def events(generation: Generation) -> AsyncGenerator[bytes, None]:
             else:
                 yield encode_event("contentBlockStop", {"contentBlockIndex": 0})
                 yield encode_event("messageStop", {"stopReason": part.stop_reason})
-                yield encode_event("metadata", _accounts(part, began))
+                yield encode_event("metadata", _usage(part, began))
 
 
-def _accounts(end: End, began: float) -> dict[str, Any]:
+def _usage(end: End, began: float) -> dict[str, Any]:
     tokens = {"inputTokens": end.input_tokens, "outputTokens": end.output_tokens}
     return {
         "usage": {**tokens, "totalTokens": sum(tokens.values())},

@@ -1,4 +1,4 @@
-"""The errors of the Bedrock runtime API: a kind, an HTTP status and a message, as AWS's SDKs read them."""
+"""The errors of the Bedrock runtime API: a code, an HTTP status and a message, as AWS's SDKs parse them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _STATUS: Final = {
 
 
 class AwsError(Exception):
-    """An error as the service gives it.
+    """An error of the service.
 
     Args:
-        kind: AWS's name of it; the HTTP status follows from it.
-        message: what the caller reads.
+        kind: AWS's error code, which determines the HTTP status.
+        message: The message for the caller.
     """
 
     def __init__(self, kind: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""AWS's binary framing of a stream (application/vnd.amazon.eventstream), the sending side.
+"""Encoding of AWS's binary event stream (application/vnd.amazon.eventstream).
 
 A message: total length, headers' length, CRC of these two; headers; payload; CRC of all before it. Numbers are
 big-endian, CRCs are CRC-32. Source: the Amazon event stream specification, as botocore's `eventstream.py` reads it.
@@ -16,7 +16,7 @@ from qa_eval.stack.bedrock.errors import AwsError
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 _STRING = 7
-"""The type of a header value that is text."""
+"""The type code of a string header."""
 
 
 def encode_event(name: str, payload: Mapping[str, Any]) -> bytes:
@@ -25,7 +25,7 @@ def encode_event(name: str, payload: Mapping[str, Any]) -> bytes:
 
 
 def encode_error(error: AwsError) -> bytes:
-    """An error after the stream has begun, when no HTTP status can tell of it any more."""
+    """An error after the start of the stream, when the HTTP status has already been sent."""
     kind = error.kind[0].lower() + error.kind[1:]
     return _encode({":exception-type": kind, ":message-type": "exception"}, {"message": str(error)})
 

@@ -1,4 +1,4 @@
-"""What an answer is while it is made: pieces of text, then the end. The model and a replay both give it so."""
+"""The stream of an answer, from the model or a replay: pieces of text, then the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ StopReason = Literal["end_turn", "max_tokens", "stop_sequence"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """Converse's `inferenceConfig`. What a request leaves out is greedy and ends at 512 tokens."""
+    """Converse's `inferenceConfig`; by default greedy, with at most 512 tokens."""
 
     max_tokens: int = 512
     temperature: float = 0.0
@@ -21,7 +21,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class End:
-    """Why the answer ended, and what it took."""
+    """Why the answer ended, and its token counts."""
 
     stop_reason: StopReason
     input_tokens: int
@@ -29,4 +29,4 @@ class End:
 
 
 Generation = AsyncGenerator[str | End, None]
-"""Pieces of text, none of them empty, and as the last an `End`. Whoever stops reading closes it."""
+"""Non-empty pieces of text, and an `End` as the last item. The consumer closes it when it stops early."""

@@ -1,8 +1,8 @@
-"""ApplyGuardrail, by a stand-in: the blueprint's policy, without Bedrock's classifiers.
+"""ApplyGuardrail with the blueprint's policy, without Bedrock's classifiers.
 
-E-mail addresses and phone numbers are found by patterns. In the place of the hate, violence and sexual classifiers
-stand a few harmless trigger phrases: they show how the platform behaves when the guardrail intervenes, and say
-nothing about what Bedrock would find. Personal data is masked, a triggered filter blocks; both as Bedrock reports it.
+Patterns find e-mail addresses and phone numbers. A few harmless trigger phrases replace the hate, violence and sexual
+classifiers: they show the platform's behaviour when the guardrail intervenes, not what Bedrock would find. Personal
+data is masked and a triggered filter blocks, in the format of Bedrock's response.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TRIGGER_PHRASES: dict[Category, str] = {
     "VIOLENCE": "trigger the violence filter",
     "SEXUAL": "trigger the sexual filter",
 }
-"""What stands in for Bedrock's classifiers; case and white space do not matter."""
+"""The substitutes of Bedrock's classifiers; case and white space do not matter."""
 
 _PATTERNS = {
     pattern.name: re.compile(pattern.pattern)
@@ -30,21 +30,21 @@ _PATTERNS = {
     if isinstance(guardrail.litellm_params, ContentFilterParams)
     for pattern in guardrail.litellm_params.patterns
 }
-"""The gateway's own, which are the only ones that the blueprint has."""
+"""The patterns of the gateway's own filter, the only ones in the blueprint."""
 
 
 @dataclass(frozen=True)
-class _Finding:
+class _PersonalData:
     entity: str
     match: str
     action: Literal["ANONYMIZED", "BLOCKED"]
 
 
 def apply(policy: GuardrailPolicy, source: Source, texts: Sequence[str]) -> dict[str, Any]:
-    """What ApplyGuardrail answers for the texts of a question (INPUT) or an answer (OUTPUT).
+    """The response of ApplyGuardrail for the texts of a question (INPUT) or an answer (OUTPUT).
 
-    Where something is masked, there is an output for each text, in order; where something is blocked, there is one
-    output, the policy's message; otherwise there is none.
+    If something is masked, it has one output for each text, in order; if something is blocked, one output with the
+    policy's message; otherwise none.
     """
     filters = [each for text in texts for each in _triggered(policy, source, text)]
     masked, findings = _mask(policy, texts)
@@ -60,11 +60,6 @@ def apply(policy: GuardrailPolicy, source: Source, texts: Sequence[str]) -> dict
     }
 
 
-def mask(policy: GuardrailPolicy, text: str) -> str:
-    """A text with its personal data replaced by `{EMAIL}` and `{PHONE}`, as far as the policy names them."""
-    return _mask(policy, [text])[0][0]
-
-
 def _triggered(policy: GuardrailPolicy, source: Source, text: str) -> list[tuple[Category, Strength]]:
     plain = " ".join(text.lower().split())
     strengths = [
@@ -74,22 +69,22 @@ def _triggered(policy: GuardrailPolicy, source: Source, text: str) -> list[tuple
     return [(kind, strength) for kind, strength in strengths if strength != "NONE" and TRIGGER_PHRASES[kind] in plain]
 
 
-def _mask(policy: GuardrailPolicy, texts: Sequence[str]) -> tuple[list[str], list[_Finding]]:
-    findings: list[_Finding] = []
+def _mask(policy: GuardrailPolicy, texts: Sequence[str]) -> tuple[list[str], list[_PersonalData]]:
+    findings: list[_PersonalData] = []
     masked = []
     for text in texts:
         for entity in policy.pii_entities:
             pattern, mark = _PATTERNS[entity.type], f"{{{entity.type}}}"
             action: Literal["ANONYMIZED", "BLOCKED"] = "ANONYMIZED" if entity.action == "ANONYMIZE" else "BLOCKED"
-            # Once more until nothing is found: what stood too close to a number may itself be one.
+            # Repeat until nothing is found: masking may separate another number from its neighbour.
             while matches := [match[0] for match in pattern.finditer(text)]:
-                findings += [_Finding(entity.type, match, action) for match in matches]
+                findings += [_PersonalData(entity.type, match, action) for match in matches]
                 text = pattern.sub(mark, text)
         masked.append(text)
     return masked, findings
 
 
-def _assessment(filters: Sequence[tuple[Category, Strength]], findings: Sequence[_Finding]) -> dict[str, Any]:
+def _assessment(filters: Sequence[tuple[Category, Strength]], findings: Sequence[_PersonalData]) -> dict[str, Any]:
     assessment: dict[str, Any] = {}
     if filters:
         found = {"confidence": "HIGH", "action": "BLOCKED", "detected": True}
@@ -109,7 +104,7 @@ def _assessment(filters: Sequence[tuple[Category, Strength]], findings: Sequence
 
 
 def _usage(texts: Sequence[str]) -> dict[str, int]:
-    """Bedrock counts units of 1,000 characters, begun ones as whole."""
+    """Bedrock counts units of 1,000 characters, rounded up."""
     units = -(-sum(map(len, texts)) // 1000)
     return {
         "topicPolicyUnits": 0,

@@ -14,16 +14,16 @@ from qa_eval.stack.bedrock.errors import AwsError
 from qa_eval.stack.bedrock.generation import End, Generation, Sampling, StopReason
 
 SLOTS = 1
-"""How many answers the model server writes at once. More calls would wait there, and hold its few threads."""
+"""Concurrent answers of the model server. More requests would wait there and occupy its few threads."""
 MAX_WAITING = 32
-"""How many calls may wait here. The last of them waits about as long as the gateway does for an answer."""
+"""Requests that may wait. The last of them waits about as long as the gateway's timeout."""
 
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)  # the server's routes have one
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)  # the routes in server.py have a timeout
 _TOO_LONG = "exceed_context_size_error"
 
 
 class Model:
-    """One model server. Where a caller stops reading, its answer is not written to the end: the connection closes."""
+    """A client of the model server. When a caller stops reading, the connection closes and its answer is aborted."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self._url = url
@@ -32,15 +32,15 @@ class Model:
         self._waiting = 0
 
     async def render(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """A conversation in the model's own chat template; each message has a `role` and its `content`."""
+        """Render a conversation with the model's chat template; each message has a `role` and a `content`."""
         async with self._post("/apply-template", {"messages": list(messages)}) as response:
             return str((await response.json())["prompt"])
 
     async def generate(self, prompt: str, sampling: Sampling, ends: tuple[str, ...] = ()) -> Generation:
-        """Continue a prompt, up to the model's own end or, not less an end of turn, one of the strings `ends`.
+        """Continue a prompt until the model's end token or one of the strings `ends`, both of which end the turn.
 
         Raises:
-            AwsError: The prompt is too long, too many calls wait, or the model server does not answer.
+            AwsError: The prompt is too long, too many requests wait, or the model server does not answer.
         """
         body = {
             "prompt": prompt,
@@ -50,7 +50,7 @@ class Model:
             "stop": [*ends, *sampling.stop],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            # llama.cpp's other filters would narrow the choice further than Bedrock's caller has asked for.
+            # llama.cpp's other filters would restrict sampling further than the caller requested.
             "top_k": 0,
             "min_p": 0,
         }
@@ -85,7 +85,7 @@ class Model:
 
 
 async def _parts(response: aiohttp.ClientResponse, sampling: Sampling) -> Generation:
-    """llama.cpp's server-sent events, read."""
+    """Parse llama.cpp's server-sent events."""
     async for line in response.content:
         if not line.startswith(b"data: "):
             continue
@@ -97,23 +97,23 @@ async def _parts(response: aiohttp.ClientResponse, sampling: Sampling) -> Genera
         if event["stop"]:
             yield _end(event, sampling)
             return
-    raise aiohttp.ClientPayloadError("the answer has no end")
+    raise aiohttp.ClientPayloadError("the answer is incomplete")
 
 
 async def _trimmed(parts: Generation) -> Generation:
-    """Without the white space before and behind the answer."""
+    """Remove white space before and after the answer."""
     held = ""
-    begun = False
+    started = False
     async for part in parts:
         if isinstance(part, End):
             yield part
             return
         held += part
-        if not begun:
+        if not started:
             held = held.lstrip()
         if certain := held.rstrip():
             yield certain
-            held, begun = held[len(certain) :], True
+            held, started = held[len(certain) :], True
 
 
 def _end(event: Mapping[str, Any], sampling: Sampling) -> End:

@@ -1,12 +1,11 @@
-"""A Converse request as the small model understands it best.
+"""The prompt format that suits the small model.
 
-SmolLM2-135M follows instructions poorly, but continues a pattern well: a question on a context is put to it as the
-last of a series (few-shot completion), and its answer is the rest of the line. This is a trait of this local model;
-what the client sends stays the same. It is known by its end, `Context: …`, `Question: …`, `Answer:`, each set off by
-an empty line, as the client's default prompt has it. Everything else is a conversation and goes through the model's
-own chat template.
+SmolLM2-135M follows instructions poorly but continues patterns well: a question on a context becomes the last of a
+series of examples (few-shot completion), and the answer is the rest of the line. This concerns only the local model;
+the client's request stays the same. Such a question is recognized by its end, `Context: …`, `Question: …`, `Answer:`,
+separated by empty lines, as in the client's default prompt. Any other request uses the model's chat template.
 
-With this form the model has EM 27 and F1 35 on the 100 questions of `squad-qa-evaluation`, through the whole stack.
+With this format the model has EM 27 and F1 35 on the 100 questions of `squad-qa-evaluation`, through the whole stack.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ _QUESTION = re.compile(
 
 
 @dataclass(frozen=True)
-class AskedQuestion:
-    """A question on a context, and the answer where it is known."""
+class ContextQuestion:
+    """A question on a context, with the answer if it is known."""
 
     context: str
     question: str
@@ -37,37 +36,37 @@ _CORK = (
     "stoppers for wine bottles."
 )
 _SOLVED = (
-    AskedQuestion(
+    ContextQuestion(
         "The Brenner Pass lies on the border between Austria and Italy. At 1,370 metres it is the lowest of the great "
         "passes of the eastern Alps, and a road for carriages was opened over it in 1777. The railway followed in "
         "1867, and the motorway was finished in 1974.",
         "When was the railway over the pass opened?",
         "1867",
     ),
-    AskedQuestion(
+    ContextQuestion(
         "Maria Sibylla Merian was born in Frankfurt in 1647. In 1699 she sailed to Suriname with her younger daughter, "
         "Dorothea, to study the insects of the rainforest. Her book about them, printed in Amsterdam, showed each "
         "insect on the plant that feeds it.",
         "Who travelled to Suriname with Merian?",
         "her younger daughter, Dorothea",
     ),
-    AskedQuestion(_CORK, "What is most cork used for?", "stoppers for wine bottles"),
+    ContextQuestion(_CORK, "What is most cork used for?", "stoppers for wine bottles"),
 )
-_UNANSWERABLE = AskedQuestion(_CORK, "How many cork oaks are there in Spain?", "unanswerable")
+_UNANSWERABLE = ContextQuestion(_CORK, "How many cork oaks are there in Spain?", "unanswerable")
 
 
-def read_question(message: str) -> AskedQuestion | None:
-    """The question that a message ends with, or None where it has another form."""
+def read_question(message: str) -> ContextQuestion | None:
+    """The question at the end of a message; None if the message has another format."""
     match = _QUESTION.search(message)
-    return AskedQuestion(match["context"].strip(), match["question"].strip()) if match else None
+    return ContextQuestion(match["context"].strip(), match["question"].strip()) if match else None
 
 
-def as_series(asked: AskedQuestion, instructions: str) -> str:
-    """The question as the last of a series, for the model to continue.
+def as_series(question: ContextQuestion, instructions: str) -> str:
+    """A series of solved examples that ends with the question, for the model to continue.
 
     Args:
-        asked: the question.
-        instructions: what the request says besides; where it allows the answer `unanswerable`, so does the series.
+        question: The question.
+        instructions: The rest of the request; if it mentions `unanswerable`, the series has such an example.
     """
     solved = (_UNANSWERABLE, *_SOLVED) if "unanswerable" in instructions.lower() else _SOLVED
-    return "\n\n".join(map(str, (*solved, asked)))
+    return "\n\n".join(map(str, (*solved, question)))

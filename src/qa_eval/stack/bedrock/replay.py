@@ -1,7 +1,7 @@
-"""Answers from a table: a published system's predictions through the whole chain, in the model's place.
+"""Answers from a table, in place of the model's: for example the predictions of a published system.
 
-The table is JSON Lines of `context`, `question` and `answer`. A message is answered by the entry whose context and
-question it holds; what is not in the table is answered with nothing.
+The table is JSON Lines of `context`, `question` and `answer`. The answer to a message is that of the entry whose
+context and question it contains; without such an entry it is empty.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from qa_eval.stack.bedrock.prompts import read_question
 
 @dataclass(frozen=True, slots=True)
 class ReplayEntry:
-    """One answer. Where a context and question come twice, the last answer counts."""
+    """One answer. If a context and question occur twice, the last answer counts."""
 
     context: str
     question: str
@@ -27,7 +27,7 @@ class ReplayEntry:
 
 
 class Replay:
-    """A table of answers, found in the time that one look into a dictionary takes where the default prompt asks."""
+    """A table of answers; a dictionary lookup for messages in the format of the default prompt."""
 
     def __init__(self, entries: Iterable[ReplayEntry]) -> None:
         self._by_context: dict[str, dict[str, str]] = {}
@@ -35,15 +35,15 @@ class Replay:
             self._by_context.setdefault(entry.context.strip(), {})[entry.question.strip()] = entry.answer
 
     def answer(self, message: str) -> str:
-        """The answer to a message; empty where the table has none."""
-        if asked := read_question(message):
-            known = self._by_context.get(asked.context, {}).get(asked.question)
+        """The answer to a message; empty if the table has none."""
+        if question := read_question(message):
+            known = self._by_context.get(question.context, {}).get(question.question)
             if known is not None:
                 return known
         return self._search(message)
 
     def _search(self, message: str) -> str:
-        """For messages of another form: of the entries that stand in it, the one with the longest question."""
+        """For other messages: of the entries that it contains, the one with the longest question."""
         found = (
             (len(question), len(context), answer)
             for context, questions in self._by_context.items()
@@ -55,7 +55,7 @@ class Replay:
 
 
 def write_replay(path: Path, entries: Iterable[ReplayEntry]) -> None:
-    """Write a table, whole or not at all."""
+    """Write a table atomically."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with partial.open("w", encoding="utf-8") as lines:
         lines.writelines(json.dumps(asdict(entry)) + "\n" for entry in entries)
@@ -66,7 +66,7 @@ def read_replay(path: Path) -> Replay:
     """Read a table.
 
     Raises:
-        InputError: The file cannot be read, or one of its lines is no entry; the line is named.
+        InputError: The file cannot be read, or a line of it is not an entry.
     """
     try:
         with path.open(encoding="utf-8") as lines:
@@ -77,7 +77,7 @@ def read_replay(path: Path) -> Replay:
 
 
 async def replay_answer(replay: Replay, message: str) -> Generation:
-    """The table's answer as the model would give it. Tokens are estimated: four characters are one."""
+    """The table's answer as a stream. Token counts are estimates."""
     answer = replay.answer(message)
     if answer:
         yield answer
@@ -85,7 +85,7 @@ async def replay_answer(replay: Replay, message: str) -> Generation:
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens where no tokenizer is at hand: four characters are one, rounded up."""
+    """An estimate of a text's tokens: four characters for each, rounded up."""
     return -(-len(text) // 4)
 
 

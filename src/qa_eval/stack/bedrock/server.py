@@ -1,4 +1,4 @@
-"""The routes of the local Bedrock, and what a caller reads when something is wrong."""
+"""The routes of the local Bedrock, and its error responses."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from qa_eval.stack.bedrock.generation import Generation
 from qa_eval.stack.bedrock.model import Model
 from qa_eval.stack.bedrock.replay import Replay
 
-PATIENCE_S = 60.0
-"""How long a caller waits for an answer, the wait for the model included, before it reads ModelTimeoutException."""
+TIMEOUT_S = 60.0
+"""The longest time of a request, including the wait for the model, before ModelTimeoutException."""
 
 _T = TypeVar("_T", bound=BaseModel)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _LARGEST_REQUEST = 25_000_000  # bytes, as for Bedrock
 _MODEL = web.AppKey("model", Model)
-_TOO_SLOW = "The local model took too long: ask for less, or for less at once."
+_TOO_SLOW = "The local model took too long: reduce the output tokens or the concurrency."
 _log = logging.getLogger(__name__)
 
 
-def application(model_url: str, replay: Replay | None = None, patience: float = PATIENCE_S) -> web.Application:
-    """The whole service.
+def application(model_url: str, replay: Replay | None = None, timeout_s: float = TIMEOUT_S) -> web.Application:
+    """The web application.
 
     Args:
-        model_url: the model server.
-        replay: answers in the model's place; the model server is then not asked.
-        patience: seconds until ModelTimeoutException.
+        model_url: URL of the model server.
+        replay: Answers in place of the model's; the model server is then unused.
+        timeout_s: Seconds until ModelTimeoutException.
     """
     app = web.Application(middlewares=[_aws_errors], client_max_size=_LARGEST_REQUEST)
     app.cleanup_ctx.append(lambda app: _model(app, model_url))
-    routes = _Routes(replay, patience)
+    routes = _Routes(replay, timeout_s)
     app.router.add_get("/health", routes.health)
     app.router.add_post("/model/{model}/converse", routes.converse)
     app.router.add_post("/model/{model}/converse-stream", routes.converse_stream)
@@ -60,9 +60,9 @@ async def _model(app: web.Application, url: str) -> AsyncIterator[None]:
 
 
 class _Routes:
-    def __init__(self, replay: Replay | None, patience: float) -> None:
+    def __init__(self, replay: Replay | None, timeout_s: float) -> None:
         self._replay = replay
-        self._patience = patience
+        self._timeout_s = timeout_s
         self._policy = load_guardrail_policy()
         self._models = {entry.litellm_params.model.removeprefix(PREFIX) for entry in read_config().model_list}
 
@@ -70,13 +70,13 @@ class _Routes:
         return web.json_response({"status": "ok", "answers": "replay" if self._replay else "model"})
 
     async def converse(self, request: web.Request) -> web.Response:
-        async with asyncio.timeout(self._patience):
+        async with asyncio.timeout(self._timeout_s):
             return web.json_response(await converse.respond(await self._answer(request)))
 
     async def converse_stream(self, request: web.Request) -> web.StreamResponse:
-        async with asyncio.timeout(self._patience) as deadline:
+        async with asyncio.timeout(self._timeout_s) as deadline:
             events = converse.events(await self._answer(request))
-            # What is wrong before the first word is an HTTP error, not an event.
+            # An error before the first text is an HTTP error, not an event.
             first = await anext(events)
         async with aclosing(events):
             response = web.StreamResponse(headers={"content-type": CONTENT_TYPE})
@@ -89,12 +89,14 @@ class _Routes:
     async def invoke(self, request: web.Request) -> web.Response:
         model = self._known_model(request)
         if not model.startswith(titan.PREFIX):
-            raise AwsError("ValidationException", f"InvokeModel is served for embeddings here: {model} needs Converse.")
+            raise AwsError(
+                "ValidationException", f"InvokeModel supports only embeddings here: use Converse for {model}."
+            )
         return web.json_response(await titan.embed(model, await _read(request, titan.EmbeddingRequest)))
 
     async def apply_guardrail(self, request: web.Request) -> web.Response:
-        asked = (request.match_info["guardrail"], request.match_info["version"])
-        if asked != (LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION):
+        requested = (request.match_info["guardrail"], request.match_info["version"])
+        if requested != (LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION):
             raise AwsError("ResourceNotFoundException", "The guardrail identifier or version does not exist.")
         body = await _read(request, _GuardrailRequest)
         return web.json_response(
@@ -153,13 +155,13 @@ async def _aws_errors(request: web.Request, handler: _Handler) -> web.StreamResp
     try:
         return await handler(request)
     except ConnectionError:
-        raise  # the caller has gone
+        raise  # the client has disconnected
     except Exception as error:
-        told = _as_aws_error(error)
-        if told.status == 500:
+        aws_error = _as_aws_error(error)
+        if aws_error.status == 500:
             _log.exception("%s %s", request.method, request.path)
-        names = {"x-amzn-ErrorType": told.kind, "x-amzn-RequestId": str(uuid.uuid4())}
-        return web.json_response({"message": str(told)}, status=told.status, headers=names)
+        names = {"x-amzn-ErrorType": aws_error.kind, "x-amzn-RequestId": str(uuid.uuid4())}
+        return web.json_response({"message": str(aws_error)}, status=aws_error.status, headers=names)
 
 
 def _as_aws_error(error: Exception) -> AwsError:
@@ -175,4 +177,4 @@ def _as_aws_error(error: Exception) -> AwsError:
         case QaEvalError():
             return AwsError("ServiceUnavailableException", str(error))
         case _:
-            return AwsError("InternalServerException", "The local Bedrock failed: its log says why.")
+            return AwsError("InternalServerException", "The local Bedrock failed: see its log.")

@@ -1,7 +1,7 @@
-"""InvokeModel for Titan text embeddings, by a stand-in: all-MiniLM-L6-v2.
+"""InvokeModel for Titan text embeddings, with all-MiniLM-L6-v2 as a substitute.
 
-Its 384 values are padded with zeros to the wished number, which leaves every cosine as it is; where fewer are wished,
-the first ones are kept and brought back to unit length, which only comes close. Tokens are estimated.
+Its 384 values are padded with zeros to the requested dimensions, which preserves every cosine; for fewer dimensions the
+vector is truncated and normalized, which only approximates it. Token counts are estimates.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _V1_DIMENSIONS: Final = 1536
 
 
 class EmbeddingRequest(BaseModel):
-    """The body of a request for an embedding. Version 1 has `inputText` alone, and 1,536 dimensions."""
+    """The body of an embedding request. Version 1 has only `inputText`, and 1,536 dimensions."""
 
     model_config = ConfigDict(extra="forbid")
 
     inputText: str = Field(min_length=1)
     dimensions: Literal[256, 512, 1024] = 1024
     normalize: bool = True
-    """Taken, but every vector here has unit length."""
+    """Accepted, but every vector has unit length."""
     embeddingTypes: list[Literal["float"]] = ["float"]
 
 
 async def embed(model: str, request: EmbeddingRequest) -> dict[str, Any]:
-    """The response's body for one text; the work is done in a thread."""
+    """The response body for one text, computed in a thread."""
     dimensions = _V1_DIMENSIONS if model.startswith(f"{PREFIX}v1") else request.dimensions
     embedding = await asyncio.to_thread(_embed, request.inputText, dimensions)
     body = {"embedding": embedding, "inputTextTokenCount": estimate_tokens(request.inputText)}
@@ -38,7 +38,7 @@ async def embed(model: str, request: EmbeddingRequest) -> dict[str, Any]:
 
 
 def _embed(text: str, dimensions: int) -> list[float]:
-    # Loaded with the first embedding: most uses of the local Bedrock never ask for one.
+    # Imported with the first embedding: most uses of the local Bedrock need none.
     import numpy as np
 
     from qa_eval.embedding import default_embedder
