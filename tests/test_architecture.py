@@ -20,6 +20,7 @@ ALLOWED = {
     "blueprint": {"errors"},
     "embedding": LEAVES,
     "statistics": {"errors"},
+    "spec": {"errors"},
     "data": LEAVES,
     "chatbot": LEAVES | {"blueprint"},
     "aws": LEAVES | {"blueprint", "chatbot"},

@@ -31,7 +31,7 @@ def write(path: Path, content: Any) -> Path:
 def test_the_sample_is_the_default() -> None:
     dataset = load_dataset()
     assert (dataset.name, dataset.version, len(dataset)) == ("qa-eval-sample", "1.1", 100)
-    assert {example.source for example in dataset} == {"qa-eval-sample"}
+    assert {example.metadata["source"] for example in dataset} == {"qa-eval-sample"}
 
 
 def test_a_smaller_subset_of_the_sample_has_its_own_name() -> None:
@@ -46,13 +46,13 @@ def test_squads_default_hundred_have_the_first_designs_name(tmp_path: Path) -> N
     assert load_dataset(path).name == "squad-qa-evaluation"
     assert load_dataset(path, seed=1).name == "squad-dev-v1.1-100-seed-1"
     assert load_dataset(path, examples=None).name == "squad-dev-v1.1"
-    assert {example.source for example in load_dataset(path)} == {"squad"}
+    assert {example.metadata["source"] for example in load_dataset(path)} == {"squad"}
 
 
 def test_a_file_of_ones_own_is_named_after_it(tmp_path: Path) -> None:
     path = write(tmp_path / "my questions.json", squad(QUESTION))
     dataset = load_dataset(path)
-    assert (dataset.name, dataset.examples[0].source) == ("my-questions", "my questions.json")
+    assert (dataset.name, dataset.examples[0].metadata["source"]) == ("my-questions", "my questions.json")
 
 
 def test_an_unanswerable_question_makes_it_version_2(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_no_file_and_nothing_asked(tmp_path: Path) -> None:
 
 
 def example(i: int, context: str) -> Example:
-    return Example(str(i), "?", context, ("x",), "T", "s", "easy")
+    return Example(str(i), "?", context, ("x",), "T")
 
 
 @given(
@@ -144,7 +144,7 @@ def test_predictions(tmp_path: Path) -> None:
 
 def kinds(i: int, kind: str) -> Example:
     difficulty = {"a": "easy", "b": "medium", "c": "hard"}[kind]
-    return Example(str(i), "Who?", f"context {i}", ("x",), f"Article {kind}", "s", difficulty)  # type: ignore[arg-type]
+    return Example(str(i), "Who?", f"context {i}", ("x",), f"Article {kind}", {"difficulty": difficulty})
 
 
 @given(letters=st.lists(st.sampled_from("aaabc"), min_size=4, max_size=80), seed=st.integers(0, 3), data=st.data())
@@ -159,7 +159,7 @@ def test_every_prefix_of_a_stratified_order_holds_each_kind_in_its_share(
         assert take(examples, len(letters), seed=seed, stratify_by=by)[:size] == chosen  # type: ignore[arg-type]
         for letter in set(letters):
             share = letters.count(letter) / len(letters)
-            taken = sum(example.title == f"Article {letter}" for example in chosen)
+            taken = sum(example.group == f"Article {letter}" for example in chosen)
             assert abs(taken - share * size) <= 1.5
 
 

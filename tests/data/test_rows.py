@@ -17,13 +17,15 @@ from qa_eval.data import Example, load_dataset
 from qa_eval.data.rows import HUB
 from qa_eval.errors import DatasetError
 
+TEXT = "Ada Lovelace wrote it."
+
 
 def row(identifier: str = "q1", **changes: Any) -> dict[str, Any]:
     answers = {"text": ["Ada", "Ada Lovelace"], "answer_start": [0, 0]}
     return {
         "id": identifier,
         "title": "Ada",
-        "context": "Ada Lovelace wrote it.",
+        "context": TEXT,
         "question": "Who wrote it?",
         "answers": answers,
     } | changes
@@ -46,13 +48,14 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet", ".csv"])
 def test_every_format_gives_the_same_examples(tmp_path: Path, ending: str) -> None:
-    dataset = load_dataset(write(tmp_path / f"rows{ending}", [row(), UNANSWERABLE]), examples=None)
+    path = write(tmp_path / f"rows{ending}", [row(), UNANSWERABLE])
+    dataset = load_dataset(path, examples=None)
     assert dataset.version == "2.0"
     assert dataset.examples == (
         Example(
-            "q1", "Who wrote it?", "Ada Lovelace wrote it.", ("Ada", "Ada Lovelace"), "Ada", f"rows{ending}", "easy"
+            "q1", "Who wrote it?", TEXT, ("Ada", "Ada Lovelace"), "Ada", {"difficulty": "easy", "source": path.name}
         ),
-        Example("q2", "Who sang it?", "Ada Lovelace wrote it.", (), "Ada", f"rows{ending}", "hard"),
+        Example("q2", "Who sang it?", TEXT, (), "Ada", {"difficulty": "hard", "source": path.name}),
     )
 
 
@@ -63,7 +66,7 @@ def test_answered_rows_alone_are_version_1(tmp_path: Path) -> None:
 def test_all_of_squad_survives_the_way_through_rows(tmp_path: Path) -> None:
     original = load_dataset(squad_file("dev-v1.1.json"), examples=None)
     rows = [
-        row(e.id, title=e.title, context=e.context, question=e.question, answers={"text": list(e.references)})
+        row(e.id, title=e.group, context=e.context, question=e.question, answers={"text": list(e.references)})
         for e in original
     ]
     path = write(tmp_path / "dev-v1.1.parquet", rows)
@@ -135,5 +138,5 @@ def test_the_hubs_rows_become_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(datasets, "load_dataset", stored)
     dataset = load_dataset("squad")
     assert (dataset.name, dataset.version, len(dataset)) == ("squad-qa-evaluation", "1.1", 100)
-    assert {example.source for example in dataset} == {"squad"}
+    assert {example.metadata["source"] for example in dataset} == {"squad"}
     assert asked == [("rajpurkar/squad", "validation", HUB["squad"][1])]

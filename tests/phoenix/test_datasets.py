@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qa_eval.data import Dataset, Example
-from qa_eval.data import phoenix as room
 from qa_eval.errors import PhoenixAway, PhoenixError
+from qa_eval.phoenix import client as room
 from qa_eval.phoenix.client import Phoenix, PhoenixDataset, upload_dataset
 from qa_eval.stack import RunningStack
 
@@ -24,11 +24,11 @@ _names = (f"uploaded-{number}" for number in itertools.count())
 
 
 def example(i: int, text: str = "x") -> Example:
-    return Example(f"id-{i}", f"Question {i}?", f"Context {text}", (text, "y"), "T", "test", "medium")
+    return Example(f"id-{i}", f"Question {i}?", f"Context {text}", (text, "y"), "T", {"difficulty": "medium"})
 
 
 def dataset(name: str, *examples: Example) -> Dataset:
-    return Dataset(name, "1.1", examples, "for a test")
+    return Dataset(name, examples, description="for a test")
 
 
 def upload(stack: RunningStack, data: Dataset, reports: list[tuple[int, int]] | None = None) -> PhoenixDataset:
@@ -51,7 +51,7 @@ def test_the_schema(stack: RunningStack) -> None:
     (found,) = stored(stack, uploaded.id)
     assert found["input"] == {"question": "Question 1?", "context": "Context x"}
     assert found["output"] == {"answer": "x"}
-    assert found["metadata"] == {"source": "test", "difficulty": "medium", "title": "T", "references": ["x", "y"]}
+    assert found["metadata"] == {"difficulty": "medium", "group": "T", "references": ["x", "y"]}
     splits = httpx.get(
         f"{stack.phoenix_url}/v1/datasets/{uploaded.id}/examples", params={"split": "medium"}, timeout=30
     )

@@ -285,7 +285,7 @@ def _question(example: Mapping[str, Any]) -> Question:
     answer = (example.get("output") or {}).get("answer")
     return Question(
         str(example.get("id") or example["node_id"]),
-        str(metadata.get("title") or example["node_id"]),
+        str(metadata.get("group") or metadata.get("title") or example["node_id"]),
         str(asked.get("question", "")),
         str(asked.get("context", "")),
         tuple(metadata.get("references") or ([str(answer)] if answer else [])),

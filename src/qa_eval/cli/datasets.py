@@ -38,7 +38,7 @@ def show(
     """Print questions with their context and references."""
     loaded = _load(dataset, examples, seed, stratify_by, None)
     for example in loaded:
-        typer.echo(f"{example.id}  [{example.difficulty}]  {example.title}")
+        typer.echo(f"{example.id}  [{example.metadata.get('difficulty', '')}]  {example.group}")
         typer.echo(f"  {example.context}")
         typer.echo(f"  Question: {example.question.strip()}")
         typer.echo(f"  References: {' | '.join(dict.fromkeys(example.references)) or '(unanswerable)'}\n")

@@ -168,7 +168,9 @@ def _example(row: Any, name: str, place: str, source: str) -> Example:
         question=checked.question,
         context=checked.context,
         references=references,
-        title=checked.title,
-        source=source,
-        difficulty=derive_difficulty(checked.question, checked.context, references),
+        group=checked.title,
+        metadata={
+            "difficulty": derive_difficulty(checked.question, checked.context, references),
+            "source": source,
+        },
     )

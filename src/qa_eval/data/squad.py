@@ -129,9 +129,8 @@ def _examples(content: _SquadFile, source: str) -> list[Example]:
                 question=question.question,
                 context=paragraph.context,
                 references=references,
-                title=article.title,
-                source=question.metadata.source or source,
-                difficulty=difficulty,
+                group=article.title,
+                metadata={"difficulty": difficulty, "source": question.metadata.source or source},
             )
         )
     return examples

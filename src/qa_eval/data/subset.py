@@ -20,8 +20,8 @@ STRATIFY_BY: tuple[str, ...] = get_args(StratifyBy)
 
 _STRATUM: dict[str, Callable[[Example], str]] = {
     "none": lambda example: "",
-    "difficulty": lambda example: example.difficulty,
-    "article": lambda example: example.title,
+    "difficulty": lambda example: str(example.metadata.get("difficulty", "")),
+    "article": lambda example: example.group,
     "question-type": lambda example: question_type(example.question),
 }
 

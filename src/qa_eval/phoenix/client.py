@@ -192,12 +192,11 @@ def to_phoenix(example: Example) -> dict[str, Any]:
         "input": {"question": example.question, "context": example.context},
         "output": {"answer": example.references[0] if example.references else ""},
         "metadata": {
-            "source": example.source,
-            "difficulty": example.difficulty,
-            "title": example.title,
+            **example.metadata,
+            "group": example.group,
             "references": list(example.references),
         },
-        "splits": [example.difficulty],
+        "splits": [str(example.metadata["difficulty"])] if example.metadata.get("difficulty") else [],
     }
 
 
