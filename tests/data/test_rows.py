@@ -14,7 +14,7 @@ import pytest
 from shared_data import squad_file
 
 from qa_eval.data import Example, load_dataset
-from qa_eval.data.rows import HUB
+from qa_eval.data.sources.hub import SQUAD
 from qa_eval.errors import DatasetError
 
 TEXT = "Ada Lovelace wrote it."
@@ -76,11 +76,11 @@ def test_all_of_squad_survives_the_way_through_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([row(), row("q2", question=" ")], r"line 2 \(question is blank\)"),
-        ([row(), row()], r"holds the id 'q1' twice \(line 2\)"),
-        ([row(answers={"texts": []})], r"line 1 \(answers.text: Field required\)"),
-        ([{"id": "q1"}], r"line 1 \(context: Field required\)"),
-        ([], "holds no questions"),
+        ([row(), row("q2", question=" ")], r"line 2 \(the question is blank\)"),
+        ([row(), row(question="What?")], r"holds the id 'q1' twice with different content \(line 1 and line 2\)"),
+        ([row(answers={"texts": []})], r"line 1 \(the references are an object without `text`\)"),
+        ([{"id": "q1"}], r"has no column for the question \(it has: id\): name one with `columns`"),
+        ([], "is empty"),
     ],
 )
 def test_the_first_broken_row_is_named(tmp_path: Path, rows: list[dict[str, Any]], sentence: str) -> None:
@@ -96,8 +96,8 @@ def test_the_first_broken_row_is_named(tmp_path: Path, rows: list[dict[str, Any]
         ("x.jsonl", b'{"id": \n', "line 1"),
         ("x.jsonl", b"\xff\xfe", "not UTF-8"),
         ("x.parquet", b"not parquet", "is not a Parquet file"),
-        ("x.csv", b"id,title\n1,2\n", "line 2"),
-        ("x.csv", b'id,context,question,answers\nq1,c,q,"{broken"\n', "line 2"),
+        ("x.csv", b"id,title\n1,2\n", "no column for the question"),
+        ("x.csv", b"id,context,question,answers\nq1,c,q,[broken]\n", "line 2"),
     ],
 )
 def test_files_that_are_something_else(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
@@ -121,8 +121,8 @@ def test_without_network_the_hub_names_what_there_is_instead(tmp_path: Path) -> 
     )
     assert done.stderr == ""
     assert done.stdout.startswith("rajpurkar/squad cannot be had from the Hugging Face hub")
-    assert "`--dataset sample`" in done.stdout
-    assert "path of a SQuAD file" in done.stdout
+    assert "give `dataset` as `sample`" in done.stdout
+    assert "path of a file" in done.stdout
 
 
 def test_the_hubs_rows_become_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,4 +139,4 @@ def test_the_hubs_rows_become_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None
     dataset = load_dataset("squad")
     assert (dataset.name, dataset.version, len(dataset)) == ("squad-qa-evaluation", "1.1", 100)
     assert {example.metadata["source"] for example in dataset} == {"squad"}
-    assert asked == [("rajpurkar/squad", "validation", HUB["squad"][1])]
+    assert asked == [("rajpurkar/squad", "validation", SQUAD["squad"].revision)]
