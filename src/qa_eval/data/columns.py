@@ -21,7 +21,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "group": ("group", "title", "category", "topic"),
 }
 """The usual names, by role."""
-_SHOWN = 8
+_MOST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,17 @@ class Roles:
 
     def describe(self, label: str) -> str:
         """One line that says what was taken for what."""
-        taken = [("question", self.question), ("context", self.context), ("references", ", ".join(self.references))]
-        taken += [("group", self.group), ("id", self.id)]
-        parts = [f"{role} from {column}" for role, column in taken if column]
+        taken = {
+            "question": [self.question],
+            "context": [self.context],
+            "references": self.references,
+            "group": [self.group],
+            "id": [self.id],
+        }
+        found = [(role, [column for column in columns if column]) for role, columns in taken.items()]
+        parts = [f"{role} from {_list(columns)}" for role, columns in found if columns]
         if self.metadata:
-            more = len(self.metadata) - _SHOWN
-            shown = ", ".join(self.metadata[:_SHOWN])
-            parts.append(f"metadata: {shown}{f' and {more} more' if more > 0 else ''}")
+            parts.append(f"metadata: {_list(self.metadata)}")
         return f"Columns of {label}: {'; '.join(parts)}."
 
 
@@ -70,7 +74,7 @@ def find_roles(
     if "question" not in roles:
         raise DatasetError(
             f"{label} has no column for the question (it has: {_list(names)}): name one with `columns`, for example "
-            f"`question={names[0] if names else 'q'}`."
+            f"`question={_shown(names[0]) if names else 'q'}`."
         )
     taken = {column for columns in roles.values() for column in columns}
     single = {role: columns[0] for role, columns in roles.items() if role != "references"}
@@ -82,20 +86,20 @@ def _named(label: str, names: Sequence[str], spec: ColumnsSpec) -> dict[str, tup
     """The columns that the user names."""
     given = {role: value for role in USUAL if (value := getattr(spec, role))}
     roles = {role: (value,) if isinstance(value, str) else tuple(value) for role, value in given.items()}
-    for role, columns in roles.items():
-        for column in columns:
-            if column not in names:
-                near = {name.casefold(): name for name in reversed(names)}
-                matches = get_close_matches(column.casefold(), near, n=1)
-                hint = f"did you mean {near[matches[0]]}? " if matches else ""
-                raise DatasetError(
-                    f"{label} has no column {column!r}, which `columns` names for the {role}: {hint}"
-                    f"It has: {_list(names)}."
-                    if hint
-                    else f"{label} has no column {column!r}, which `columns` names for the {role}: give one of "
-                    f"{_list(names)}."
-                )
+    missing = next(((role, name) for role, columns in roles.items() for name in columns if name not in names), None)
+    if missing is not None:
+        role, name = missing
+        raise DatasetError(
+            f"{label} has no column {name!r}, which `columns` names for the {role}: {_nearest(name, names)}one of "
+            f"{_list(names)}."
+        )
     return roles
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    by_name = {each.casefold(): each for each in reversed(names)}
+    found = get_close_matches(name.casefold(), by_name, n=1)
+    return f"give {_shown(by_name[found[0]])}, or another " if found else "give "
 
 
 def _usual(role: str, names: Sequence[str], hints: Mapping[str, str]) -> str | None:
@@ -106,5 +110,9 @@ def _usual(role: str, names: Sequence[str], hints: Mapping[str, str]) -> str | N
 
 
 def _list(names: Sequence[str]) -> str:
-    more = len(names) - 2 * _SHOWN
-    return ", ".join(names[: 2 * _SHOWN]) + (f" and {more} more" if more > 0 else "") if names else "none"
+    more = len(names) - _MOST
+    return ", ".join(map(_shown, names[:_MOST])) + (f" and {more} more" if more > 0 else "") if names else "none"
+
+
+def _shown(name: str) -> str:
+    return name if name.isprintable() else repr(name)

@@ -23,7 +23,7 @@ from qa_eval.data.sources.registry import open_source
 from qa_eval.data.sources.squad import SAMPLE
 from qa_eval.data.subset import STRATA, Index, Positions, canonical_stratum
 from qa_eval.errors import DatasetError, InputError
-from qa_eval.spec.model import ColumnsSpec, DatasetSpec, parse_columns, parse_dataset
+from qa_eval.spec.model import ColumnsSpec, DatasetSpec, parse_dataset
 
 DEFAULT_EXAMPLES = 100
 DEFAULT_SEED = 0
@@ -111,7 +111,7 @@ def _spec(dataset: str | Path | DatasetSpec, given: Mapping[str, Any]) -> Datase
 
 
 def _columns(columns: ColumnsSpec | Mapping[str, Any] | str) -> Any:
-    return columns.model_dump(exclude_none=True) if isinstance(columns, ColumnsSpec) else parse_columns(columns)
+    return columns.model_dump(exclude_none=True) if isinstance(columns, ColumnsSpec) else columns
 
 
 def _scan(source: Source, seed: int, stratify_by: str) -> tuple[Index, SquadVersion]:
