@@ -37,7 +37,7 @@ class Roles:
 
     def describe(self, label: str) -> str:
         """One line that says what was taken for what."""
-        taken = {
+        taken: dict[str, Sequence[str | None]] = {
             "question": [self.question],
             "context": [self.context],
             "references": self.references,

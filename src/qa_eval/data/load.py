@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from qa_eval.data.examples import Dataset, Example, PhoenixOrigin, SquadVersion
 from qa_eval.data.sources.base import OFFICIAL_FILE, Request, Source
 from qa_eval.data.sources.registry import open_source
-from qa_eval.data.sources.squad import SAMPLE
+from qa_eval.data.sources.squad import SAMPLE as SAMPLE
 from qa_eval.data.subset import STRATA, Index, Positions, canonical_stratum
 from qa_eval.errors import DatasetError, InputError
 from qa_eval.spec.model import ColumnsSpec, DatasetSpec, parse_dataset

@@ -7,7 +7,8 @@ it in much of Europe, is read with semicolons.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,9 +24,8 @@ def open_delimited(request: Request) -> Source:
     """A CSV or TSV file."""
     path = request.path
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(path)
-    lines = _lines(path, delimiter)
-    _, header = next(lines, (1, []))
-    lines.close()
+    with closing(_lines(path, delimiter)) as lines:
+        _, header = next(lines, (1, []))
     if not header:
         raise DatasetError(f"{path} is empty: give a header with column names, and a row for each question.")
     names = _names(path, header)
@@ -71,7 +71,7 @@ def _rows(
         yield place, dict(zip(names, cells, strict=False))
 
 
-def _lines(path: Path, delimiter: str, positions: Sequence[int] | None = None) -> Iterator[tuple[int, list[str]]]:
+def _lines(path: Path, delimiter: str, positions: Sequence[int] | None = None) -> Generator[tuple[int, list[str]]]:
     """The cells of each line that is not blank, or of some of these, with the line on which they begin."""
     csv.field_size_limit(LONGEST_FIELD)
     with reading(path), path.open(encoding="utf-8-sig", newline="") as file:
