@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,28 @@ def test_the_order_is_that_of_the_first_design(letters: list[str], seed: int, da
     for by in ("none", "group", "difficulty"):
         expected = first_designs_order(examples, seed, by)
         assert list(take(examples, len(examples), seed=seed, stratify_by=by)) == expected
+
+
+@given(
+    contexts=st.lists(st.sampled_from("uvw") | st.just(""), min_size=1, max_size=40),
+    count=st.integers(1, 40),
+    by=st.sampled_from(("none", "group", "tier")),
+    most=st.integers(0, 40),
+)
+@settings(max_examples=150, deadline=None)
+def test_what_is_kept_while_reading_changes_nothing(contexts: list[str], count: int, by: str, most: int) -> None:
+    """Feature: litellm-ecs-demo, Property: a subset is the same, whatever of it was kept or read again."""
+    rows = [
+        {"id": str(i), "question": f"{i}?", "context": context, "group": f"g{i % 5}", "tier": i % 3}
+        for i, context in enumerate(contexts)
+    ]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = write(Path(folder) / "q.json", rows)
+        everything = load_dataset(path, examples="all").examples
+        patch.setattr("qa_eval.data.load.MOST_KEPT", most)
+        assert load_dataset(path, examples=count, stratify_by=by).examples == take(
+            everything, count, seed=0, stratify_by=by
+        )
 
 
 def test_examples_without_a_context_keep_their_strata() -> None:

@@ -1,7 +1,7 @@
 """From what the user names to a dataset: a source is opened, checked whole, and cut to the wished subset.
 
-A source is read twice: once to check every example and to keep its digests, and once more for those that were chosen.
-So a subset of a large file needs little memory.
+While a source is checked, digests of all examples are kept and the few examples that will most likely be chosen; what
+is chosen besides is read again. So a subset of a large file needs little memory.
 
 Names in Phoenix: the whole sample is `qa-eval-sample`, the default 100 questions of SQuAD's development set are
 `squad-qa-evaluation`; every other subset carries its size, its seed and, where it is stratified, by what.
@@ -18,15 +18,17 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from qa_eval.data.examples import Dataset, Example, PhoenixOrigin, SquadVersion
-from qa_eval.data.sources.base import OFFICIAL_FILE, Request, Source
+from qa_eval.data.sources.base import OFFICIAL_FILE, Found, Request, Source
 from qa_eval.data.sources.registry import open_source
 from qa_eval.data.sources.squad import SAMPLE as SAMPLE
-from qa_eval.data.subset import STRATA, Index, Positions, canonical_stratum
+from qa_eval.data.subset import STRATA, Index, Positions, Shortlist, canonical_stratum
 from qa_eval.errors import DatasetError, InputError
 from qa_eval.spec.model import ColumnsSpec, DatasetSpec, parse_dataset
 
 DEFAULT_EXAMPLES = 100
 DEFAULT_SEED = 0
+SHORTLIST, MOST_KEPT = 4, 10_000
+"""How many examples are kept while a source is checked: so many for each that is asked for, and no more than these."""
 _UNSET: Any = type("Unset", (), {"__repr__": lambda self: "..."})()
 
 
@@ -78,7 +80,7 @@ def read_dataset(spec: DatasetSpec, *, phoenix_url: str | None = None, phoenix_k
     """The dataset of a specification; see `load_dataset`."""
     source = open_source(Request(spec.address, spec.columns, phoenix_url, phoenix_key))
     stratify_by = canonical_stratum(spec.stratify_by)
-    index, version = _scan(source, spec.seed, stratify_by)
+    index, version, kept = _scan(source, spec, stratify_by)
     dropped, conflict = index.repeated()
     if conflict is not None:
         raise DatasetError(_conflict(source, index, *conflict))
@@ -88,7 +90,7 @@ def read_dataset(spec: DatasetSpec, *, phoenix_url: str | None = None, phoenix_k
     strata = "" if stratify_by == "none" else f", stratified by {stratify_by}"
     dataset = Dataset(
         name=spec.name or _name(source.stem, wanted, available, spec.seed, stratify_by),
-        examples=_read_again(source, index, positions),
+        examples=_examples(source, index, positions, kept),
         version=version,
         description=f"{wanted} of {available} questions of {source.stem}, seed {spec.seed}{strata}, SQuAD v{version}",
         named=spec.name is not None,
@@ -114,14 +116,15 @@ def _columns(columns: ColumnsSpec | Mapping[str, Any] | str) -> Any:
     return columns.model_dump(exclude_none=True) if isinstance(columns, ColumnsSpec) else columns
 
 
-def _scan(source: Source, seed: int, stratify_by: str) -> tuple[Index, SquadVersion]:
-    """Check every example, and keep what the order needs."""
-    index = Index(seed, stratify_by)
+def _scan(source: Source, spec: DatasetSpec, stratify_by: str) -> tuple[Index, SquadVersion, Mapping[int, Found]]:
+    """Check every example; keep what the order needs, and what will most likely be chosen."""
+    index = Index(spec.seed, stratify_by)
+    shortlist = Shortlist(0 if spec.examples == "all" else min(SHORTLIST * int(spec.examples), MOST_KEPT))
     own_column = stratify_by not in STRATA
     columns: dict[str, None] = {}
     unanswerable = False
-    for found in source.read(None):
-        index.add(found)
+    for position, found in enumerate(source.read(None)):
+        shortlist.offer(index.add(found), position, found)
         unanswerable = unanswerable or found.unanswerable
         if own_column:
             columns |= dict.fromkeys(found.draft.metadata)
@@ -131,7 +134,7 @@ def _scan(source: Source, seed: int, stratify_by: str) -> tuple[Index, SquadVers
         raise InputError(
             f"`stratify_by` cannot be {stratify_by!r} for {source.label}: give one of {', '.join((*STRATA, *columns))}."
         )
-    return index, source.version or ("2.0" if unanswerable else "1.1")
+    return index, source.version or ("2.0" if unanswerable else "1.1"), shortlist.founds()
 
 
 def _positions(index: Index, dropped: Positions) -> list[int]:
@@ -139,17 +142,17 @@ def _positions(index: Index, dropped: Positions) -> list[int]:
     return [position for position in range(len(index)) if position not in without]
 
 
-def _read_again(source: Source, index: Index, positions: Sequence[int] | Positions) -> tuple[Example, ...]:
-    """The examples at some positions, in that order."""
-    ascending = sorted(map(int, positions))
-    examples: dict[int, Example] = {}
-    for position, found in zip(ascending, source.read(ascending), strict=False):
-        if found.content[:16] != index.content(position):
-            break
-        examples[position] = found.draft.example()
-    if len(examples) < len(ascending):
+def _examples(
+    source: Source, index: Index, positions: Sequence[int] | Positions, kept: Mapping[int, Found]
+) -> tuple[Example, ...]:
+    """The examples at some positions, in that order; those that were not kept are read again."""
+    founds = dict(kept)
+    missing = sorted(int(position) for position in positions if int(position) not in kept)
+    if missing:
+        founds.update(zip(missing, source.read(missing), strict=False))
+    if any(position not in founds or founds[position].content[:16] != index.content(position) for position in missing):
         raise DatasetError(f"{source.label} was changed while it was read: load it again.")
-    return tuple(examples[int(position)] for position in positions)
+    return tuple(founds[int(position)].draft.example() for position in positions)
 
 
 def _conflict(source: Source, index: Index, first: int, second: int) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,12 @@ class Index:
     def __len__(self) -> int:
         return len(self._places)
 
-    def add(self, found: Found) -> None:
-        """Take an example into account; they come in the order of their positions."""
+    def add(self, found: Found) -> bytes:
+        """Take an example into account; they come in the order of their positions.
+
+        Returns:
+            What it is ordered by; the smallest come first.
+        """
         draft = found.draft
         # Not `random`: its shuffle has changed between Python versions, SHA-256 has not.
         text = f"{self._seed}{draft.id}"
@@ -64,6 +69,7 @@ class Index:
         if self._stratum is not None:
             self._strata.append(hash(self._stratum(draft)))
         self._places.append(found.place)
+        return order
 
     def repeated(self) -> tuple[Positions, tuple[int, int] | None]:
         """The positions of examples that equal an earlier one, and the first two that have one id but differ."""
@@ -104,6 +110,28 @@ class Index:
     def _shuffled(self) -> Positions:
         orders = _words(self._orders, 2)
         return np.lexsort((orders[:, 1], orders[:, 0]))
+
+
+class Shortlist:
+    """The examples that come first in the order, and so most likely in a subset, by position."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: list[tuple[bytes, int, Found]] = []
+        self._last = b"\xff" * 17 if size else b""
+        """What comes after this is not among the first."""
+
+    def offer(self, order: bytes, position: int, found: Found) -> None:
+        """Keep the example, if it may be among the first."""
+        if order < self._last:
+            self._kept.append((order, position, found))
+            if len(self._kept) >= 2 * self._size:
+                self._kept = sorted(self._kept, key=itemgetter(0, 1))[: self._size]
+                self._last = self._kept[-1][0]
+
+    def founds(self) -> dict[int, Found]:
+        """What was kept."""
+        return {position: found for _, position, found in self._kept}
 
 
 def take(examples: Iterable[Example], count: int, *, seed: int, stratify_by: str = "none") -> tuple[Example, ...]:

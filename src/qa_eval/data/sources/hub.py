@@ -98,7 +98,10 @@ def _table(rows: Any, label: str, stem: str, source_name: str, notes: tuple[str,
 
 
 def _rows(rows: Any, positions: Sequence[int] | None) -> Iterator[tuple[int, Row]]:
-    for position in range(len(rows)) if positions is None else positions:
+    if positions is None:  # far faster than one by one
+        yield from ((place, flatten(row)) for place, row in enumerate(rows, start=1))
+        return
+    for position in positions:
         yield position + 1, flatten(rows[position])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from qa_eval.data.examples import PhoenixOrigin
 from qa_eval.data.identity import content_text, digest
@@ -11,7 +12,9 @@ from qa_eval.data.phoenix_records import from_phoenix, is_ours, version_of
 from qa_eval.data.rows import Table, rows_to_source
 from qa_eval.data.sources.base import Draft, Found, Kind, Request, Source, pick
 from qa_eval.errors import DatasetError, InputError
-from qa_eval.phoenix.datasets import StoredDataset, fetch_dataset
+
+if TYPE_CHECKING:
+    from qa_eval.phoenix.datasets import StoredDataset
 
 PREFIX = "phoenix:"
 
@@ -32,6 +35,9 @@ def open_phoenix(request: Request) -> Source:
             f"{request.address} needs a running Phoenix: give its URL as `phoenix`, or start the local stack with "
             "`qa-eval stack up`."
         )
+    # Phoenix's client takes half a second to load, which other datasets need not wait for.
+    from qa_eval.phoenix.datasets import fetch_dataset
+
     stored = fetch_dataset(request.phoenix_url, request.phoenix_key, name, version or None)
     if not stored.records:
         raise DatasetError(f"The dataset {name!r} in Phoenix has no examples: add some there.")
