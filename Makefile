@@ -37,6 +37,7 @@ docs: $(VENV)/ready ## build the documentation's site in build/site
 bench: $(VENV)/ready ## measure what the README and the docs claim
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/datasets.py
 	$(BIN)/python benchmarks/similarity.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/gate.py

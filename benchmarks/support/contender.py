@@ -52,9 +52,7 @@ def questions(count: int) -> list[dict[str, Any]]:
             "question": f"Who won game number {i}?",
             "context": text,
             "references": ("Denver", "The Broncos"),
-            "title": f"Article {i % 20}",
-            "source": "benchmark",
-            "difficulty": "easy",
+            "group": f"Article {i % 20}",
         }
         for i in range(count)
     ]
@@ -81,7 +79,7 @@ async def qa_eval_run(gateway: str, phoenix: str | None, count: int, concurrency
             self.recorded_at = time.time()
 
     clock = Clock()
-    dataset = Dataset(f"bench-{os.getpid()}", "1.1", tuple(Example(**each) for each in questions(count)))
+    dataset = Dataset(f"bench-{os.getpid()}", tuple(Example(**each) for each in questions(count)))
     settings = Settings(models=("qa",), prompt=PROMPT, concurrency=concurrency)
     with tempfile.TemporaryDirectory() as folder:
         result = await execute(

@@ -19,7 +19,6 @@ from typing import Any, ParamSpec, TypeVar
 from qa_eval.data.examples import Dataset
 from qa_eval.data.load import DEFAULT_EXAMPLES, DEFAULT_SEED, SAMPLE, load_dataset
 from qa_eval.data.predictions import read_predictions
-from qa_eval.data.subset import StratifyBy
 from qa_eval.errors import InputError
 from qa_eval.experiment.estimate import CostEstimate, estimate
 from qa_eval.experiment.execute import Servers, execute, go_on
@@ -49,7 +48,7 @@ async def async_load_dataset(
     *,
     examples: int | None = DEFAULT_EXAMPLES,
     seed: int = DEFAULT_SEED,
-    stratify_by: StratifyBy = "none",
+    stratify_by: str = "none",
     name: str | None = None,
 ) -> Dataset:
     """`load_dataset` in a thread, so that a large file does not hold up the event loop."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
         (("score", "none.json", "--dataset", "sample"), "The predictions file none.json cannot be read"),
         (("score", "none.json", "--dataset", "sample", "--format", "v3"), "--format v3 is no official script"),
         (("datasets", "show", "none.parquet"), "There is no dataset file none.parquet"),
-        (("datasets", "list"), "There is no Phoenix: give --phoenix URL"),
+        (("datasets", "list"), "No Phoenix given: use --phoenix URL"),
         (("datasets", "load", "--phoenix", "http://127.0.0.1:9"), "No Phoenix answers"),
     ):
         done = qa_eval(*arguments)
@@ -71,6 +72,42 @@ def test_show_prints_questions_with_their_references() -> None:
     assert done.stdout.count("Question: ") == done.stdout.count("References: ") == 3
 
 
+DOCS = Path(__file__).parents[2] / "docs" / "datasets.md"
+COMMAND = re.compile(r"^\$ ((?:printf|qa-eval datasets show) (?!phoenix:).+)$", re.MULTILINE)
+
+
+def test_the_commands_of_the_page_on_datasets_work(tmp_path: Path) -> None:
+    commands = COMMAND.findall(DOCS.read_text())
+    assert len(commands) >= 6
+    (tmp_path / "qa-eval").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m qa_eval.cli.main "$@"\n')
+    (tmp_path / "qa-eval").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    script = "\n".join(("set -e", *commands))
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert "question from question; references from answer; metadata: product." in done.stderr
+    assert "question from q; references from right, also; group from play." in done.stderr
+    assert "References: Shakespeare | William Shakespeare" in done.stdout
+    assert done.stdout.count("Question: ") == 1 + 1 + 10 + 20
+
+
+def test_show_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text("query,tier\nWho?,gold\n")
+    done = qa_eval("datasets", "show", str(path))
+    assert "  Question: Who?\n  References: (none)\n  Metadata: tier: gold\n" in done.stdout
+    assert "1 of 1 examples has no reference." in done.stderr.splitlines()
+    for arguments, sentence in (
+        (("--columns", "question=qurey"), "give query, or another one of query, tier"),
+        (("--columns", "qurey"), "`columns` is 'qurey': must be like question=q"),
+        (("--stratify-by", "colour"), "give one of none, group, question-type, tier"),
+        (("--examples", "0"), "`examples` is 0: must be a positive integer or `all`"),
+    ):
+        done = qa_eval("datasets", "show", str(path), *arguments)
+        assert (done.returncode, done.stderr.count("\n"), sentence in done.stderr) == (2, 1, True), done.stderr
+
+
 def test_load_and_list(in_stack_folder: RunningStack) -> None:
     arguments = ("datasets", "load", "sample", "--examples", "7", "--seed", "9")
     first, second = qa_eval(*arguments), qa_eval(*arguments)
@@ -78,3 +115,18 @@ def test_load_and_list(in_stack_folder: RunningStack) -> None:
     assert second.stdout.startswith("qa-eval-sample-7-seed-9: 7 examples, 0 new or changed\n")
     assert f"{in_stack_folder.phoenix_url}/datasets/" in first.stdout
     assert "qa-eval-sample-7-seed-9  (7 examples)" in qa_eval("datasets", "list").stdout.splitlines()
+
+
+def test_a_dataset_of_phoenix_is_shown_and_not_uploaded(in_stack_folder: RunningStack, tmp_path: Path) -> None:
+    path = tmp_path / "capitals.csv"
+    path.write_text("question,answer\nWhat is the capital of France?,Paris\n")
+    assert qa_eval("datasets", "load", str(path)).stdout.startswith("capitals: 1 examples, 1 new or changed\n")
+    path.write_text("question,answer\nWhat is the capital of Spain?,Madrid\n")
+    other = qa_eval("datasets", "load", str(path))
+    assert "Phoenix has other examples under 'capitals': these are under 'capitals-" in other.stderr
+    assert "What is the capital of France?" in qa_eval("datasets", "show", "phoenix:capitals").stdout
+    again = qa_eval("datasets", "load", "phoenix:capitals")
+    assert again.stdout.startswith("capitals: 1 examples, 0 new or changed\n")
+    assert (
+        "has no dataset 'capitols': did you mean 'capitals'?" in qa_eval("datasets", "show", "phoenix:capitols").stderr
+    )

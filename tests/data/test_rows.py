@@ -14,8 +14,10 @@ import pytest
 from shared_data import squad_file
 
 from qa_eval.data import Example, load_dataset
-from qa_eval.data.rows import HUB
+from qa_eval.data.sources.hub import SQUAD
 from qa_eval.errors import DatasetError
+
+TEXT = "Ada Lovelace wrote it."
 
 
 def row(identifier: str = "q1", **changes: Any) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def row(identifier: str = "q1", **changes: Any) -> dict[str, Any]:
     return {
         "id": identifier,
         "title": "Ada",
-        "context": "Ada Lovelace wrote it.",
+        "context": TEXT,
         "question": "Who wrote it?",
         "answers": answers,
     } | changes
@@ -46,13 +48,14 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet", ".csv"])
 def test_every_format_gives_the_same_examples(tmp_path: Path, ending: str) -> None:
-    dataset = load_dataset(write(tmp_path / f"rows{ending}", [row(), UNANSWERABLE]), examples=None)
+    path = write(tmp_path / f"rows{ending}", [row(), UNANSWERABLE])
+    dataset = load_dataset(path, examples=None)
     assert dataset.version == "2.0"
     assert dataset.examples == (
         Example(
-            "q1", "Who wrote it?", "Ada Lovelace wrote it.", ("Ada", "Ada Lovelace"), "Ada", f"rows{ending}", "easy"
+            "q1", "Who wrote it?", TEXT, ("Ada", "Ada Lovelace"), "Ada", {"difficulty": "easy", "source": path.name}
         ),
-        Example("q2", "Who sang it?", "Ada Lovelace wrote it.", (), "Ada", f"rows{ending}", "hard"),
+        Example("q2", "Who sang it?", TEXT, (), "Ada", {"difficulty": "hard", "source": path.name}),
     )
 
 
@@ -63,7 +66,7 @@ def test_answered_rows_alone_are_version_1(tmp_path: Path) -> None:
 def test_all_of_squad_survives_the_way_through_rows(tmp_path: Path) -> None:
     original = load_dataset(squad_file("dev-v1.1.json"), examples=None)
     rows = [
-        row(e.id, title=e.title, context=e.context, question=e.question, answers={"text": list(e.references)})
+        row(e.id, title=e.group, context=e.context, question=e.question, answers={"text": list(e.references)})
         for e in original
     ]
     path = write(tmp_path / "dev-v1.1.parquet", rows)
@@ -73,11 +76,11 @@ def test_all_of_squad_survives_the_way_through_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([row(), row("q2", question=" ")], r"line 2 \(question is blank\)"),
-        ([row(), row()], r"holds the id 'q1' twice \(line 2\)"),
-        ([row(answers={"texts": []})], r"line 1 \(answers.text: Field required\)"),
-        ([{"id": "q1"}], r"line 1 \(context: Field required\)"),
-        ([], "holds no questions"),
+        ([row(), row("q2", question=" ")], r"line 2 \(the question is blank\)"),
+        ([row(), row(question="What?")], r"holds the id 'q1' twice with different content \(line 1 and line 2\)"),
+        ([row(answers={"texts": []})], r"line 1 \(the references are an object without `text`\)"),
+        ([{"id": "q1"}], r"has no column for the question \(it has: id\): name one with `columns`"),
+        ([], "is empty"),
     ],
 )
 def test_the_first_broken_row_is_named(tmp_path: Path, rows: list[dict[str, Any]], sentence: str) -> None:
@@ -93,8 +96,8 @@ def test_the_first_broken_row_is_named(tmp_path: Path, rows: list[dict[str, Any]
         ("x.jsonl", b'{"id": \n', "line 1"),
         ("x.jsonl", b"\xff\xfe", "not UTF-8"),
         ("x.parquet", b"not parquet", "is not a Parquet file"),
-        ("x.csv", b"id,title\n1,2\n", "line 2"),
-        ("x.csv", b'id,context,question,answers\nq1,c,q,"{broken"\n', "line 2"),
+        ("x.csv", b"id,title\n1,2\n", "no column for the question"),
+        ("x.csv", b"id,context,question,answers\nq1,c,q,[broken]\n", "line 2"),
     ],
 )
 def test_files_that_are_something_else(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
@@ -118,8 +121,8 @@ def test_without_network_the_hub_names_what_there_is_instead(tmp_path: Path) -> 
     )
     assert done.stderr == ""
     assert done.stdout.startswith("rajpurkar/squad cannot be had from the Hugging Face hub")
-    assert "`--dataset sample`" in done.stdout
-    assert "path of a SQuAD file" in done.stdout
+    assert "give `dataset` as `sample`" in done.stdout
+    assert "path of a file" in done.stdout
 
 
 def test_the_hubs_rows_become_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,5 +138,5 @@ def test_the_hubs_rows_become_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(datasets, "load_dataset", stored)
     dataset = load_dataset("squad")
     assert (dataset.name, dataset.version, len(dataset)) == ("squad-qa-evaluation", "1.1", 100)
-    assert {example.source for example in dataset} == {"squad"}
-    assert asked == [("rajpurkar/squad", "validation", HUB["squad"][1])]
+    assert {example.metadata["source"] for example in dataset} == {"squad"}
+    assert asked == [("rajpurkar/squad", "validation", SQUAD["squad"].revision)]

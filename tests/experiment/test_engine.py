@@ -15,10 +15,10 @@ from fake_gateway import KEY, FakeGateway, Serve, blocked, completion, error
 from numbers_dataset import dataset, number, right, run
 
 from qa_eval.data import Dataset, Example
-from qa_eval.data import phoenix as phoenix_server
 from qa_eval.experiment.execute import Servers, execute
 from qa_eval.experiment.observer import Silent
 from qa_eval.experiment.plan import Settings
+from qa_eval.phoenix import client as phoenix_server
 from qa_eval.stack import RunningStack
 from qa_eval.targets.outcome import Outcome
 
@@ -153,13 +153,13 @@ def test_facts_are_recorded_when_asked_for(serve: Serve, stack: RunningStack, tm
 
 def test_unanswerable_is_an_answer_in_version_2(serve: Serve, tmp_path: Path) -> None:
     examples = [
-        Example("a", "What is number 1?", "Number 1 is item-1.", ("item-1",), "T", "test", "easy"),
-        Example("b", "What is number 2?", "Number 1 is item-1.", (), "T", "test", "hard"),
-        Example("c", "What is number 3?", "Number 1 is item-1.", (), "T", "test", "hard"),
+        Example("a", "What is number 1?", "Number 1 is item-1.", ("item-1",), "T"),
+        Example("b", "What is number 2?", "Number 1 is item-1.", (), "T"),
+        Example("c", "What is number 3?", "Number 1 is item-1.", (), "T"),
     ]
     answers = {1: "item-1", 2: "Unanswerable.", 3: "item-1"}
     gateway = serve(lambda _, p: answers[number(p)])
-    (experiment,) = run(Dataset("v2", "2.0", tuple(examples)), gateway, tmp_path).experiments
+    (experiment,) = run(Dataset("v2", tuple(examples), "2.0"), gateway, tmp_path).experiments
     assert experiment.outcomes == {"answered": 2, "no_answer": 1}
     assert experiment.mean("exact_match") == experiment.mean("f1") == 2 / 3
     assert experiment.answered == 3

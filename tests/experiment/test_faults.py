@@ -52,7 +52,7 @@ def as_file(data: Dataset, folder: Path) -> Path:
     rows = [
         {
             "id": e.id,
-            "title": e.title,
+            "title": e.group,
             "context": e.context,
             "question": e.question,
             "answers": {"text": list(e.references), "answer_start": [e.context.index(e.references[0])]},

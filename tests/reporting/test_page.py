@@ -69,8 +69,8 @@ def test_the_page_needs_nothing_from_outside_and_no_script(sample: Dataset) -> N
 
 def test_foreign_text_is_shown_as_it_is(sample: Dataset) -> None:
     first = sample.examples[0]
-    evil = Example(first.id, f"Why {EVIL}?", f"It is {EVIL}.", (EVIL,), f"T {EVIL}", "squad", "easy")
-    dataset = Dataset(f"d {EVIL}", "1.1", (evil, *sample.examples[1:]))
+    evil = Example(first.id, f"Why {EVIL}?", f"It is {EVIL}.", (EVIL,), f"T {EVIL}", {"difficulty": "easy"})
+    dataset = Dataset(f"d {EVIL}", (evil, *sample.examples[1:]))
     wrong = "<img src=y onerror=nothing>"
     answers = {f"m {EVIL}": {**right(dataset), evil.id: wrong}, "B": right(dataset)}
     page = render(of_run(made_run(dataset, answers)))

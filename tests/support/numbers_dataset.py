@@ -24,9 +24,8 @@ def dataset(count: int, name: str = "numbers") -> Dataset:
             question=f"What is number {i}?",
             context=f"Number {i} is item-{i}.",
             references=(f"item-{i}",),
-            title=f"Article {i % 7}",
-            source="test",
-            difficulty="easy",
+            group=f"Article {i % 7}",
+            metadata={"difficulty": "easy", "source": "test"},
         )
         for i in range(count)
     ]

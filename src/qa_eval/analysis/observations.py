@@ -182,9 +182,8 @@ def _of_entry(entry: Entry) -> Asked:
 
 def question_of(example: Example) -> Question:
     """A dataset's example, as comparisons know it."""
-    return Question(
-        example.id, example.title, example.question, example.context, example.references, example.difficulty
-    )
+    difficulty = str(example.metadata.get("difficulty", ""))
+    return Question(example.id, example.group, example.question, example.context, example.references, difficulty)
 
 
 def of_predictions(name: str, predictions: Mapping[str, str], dataset: Dataset) -> Observations:

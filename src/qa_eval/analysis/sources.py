@@ -280,12 +280,12 @@ def _get(url: str, path: str, **query: str) -> Any:
 
 
 def _question(example: Mapping[str, Any]) -> Question:
-    """An example as `qa_eval.phoenix.client` stores it; of a foreign one, what can be found."""
+    """An example as `qa_eval.data.phoenix_records` makes it; of a foreign one, what can be found."""
     metadata, asked = example.get("metadata") or {}, example.get("input") or {}
     answer = (example.get("output") or {}).get("answer")
     return Question(
         str(example.get("id") or example["node_id"]),
-        str(metadata.get("title") or example["node_id"]),
+        str(metadata.get("group") or metadata.get("title") or example["node_id"]),
         str(asked.get("question", "")),
         str(asked.get("context", "")),
         tuple(metadata.get("references") or ([str(answer)] if answer else [])),

@@ -1,4 +1,4 @@
-"""`qa-eval datasets`: see questions before they cost anything, and put them into Phoenix."""
+"""`qa-eval datasets`: look at questions before they cost anything, and put them into Phoenix."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qa_eval.cli.options import count, stratify
+from qa_eval.cli.options import count
 from qa_eval.errors import InputError
 
 if TYPE_CHECKING:
-    from qa_eval.data import Dataset
+    from qa_eval.data import Dataset, Example
 
-app = typer.Typer(help="See datasets, and load them into Phoenix.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Show datasets, and load them into Phoenix.", no_args_is_help=True, rich_markup_mode=None)
 
-Source = Annotated[str, typer.Argument(metavar="DATASET", help="`sample`, `squad`, `squad_v2`, or a file's path.")]
-Examples = Annotated[str, typer.Option(metavar="N|all", help="How many questions.")]
-Seed = Annotated[int, typer.Option(help="Which questions: the same seed takes the same ones.")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET",
+        help="sample, squad, squad_v2, a file (CSV, TSV, JSON, JSON Lines, Parquet), hub:ORG/NAME or phoenix:NAME.",
+    ),
+]
+Columns = Annotated[
+    str | None, typer.Option(metavar="MAP", help="Columns of the dataset: question=q,references=a+b,group=c.")
+]
+Examples = Annotated[str, typer.Option(metavar="N|all", help="Number of examples.")]
+Seed = Annotated[int, typer.Option(help="Random seed of the subset.")]
 Strata = Annotated[
-    str, typer.Option(metavar="difficulty|article|question-type|none", help="Take each kind in its share.")
+    str, typer.Option(metavar="difficulty|group|question-type|COLUMN|none", help="Keep each stratum's proportion.")
 ]
 PhoenixUrl = Annotated[
     str | None,
@@ -31,42 +40,46 @@ PhoenixUrl = Annotated[
 @app.command()
 def show(
     dataset: Source = "sample",
+    columns: Columns = None,
     examples: Examples = "5",
     seed: Seed = 0,
     stratify_by: Strata = "none",
+    phoenix: PhoenixUrl = None,
 ) -> None:
-    """Print questions with their context and references."""
-    loaded = _load(dataset, examples, seed, stratify_by, None)
+    """Show questions with their context, references and metadata."""
+    loaded = _load(dataset, columns, examples, seed, stratify_by, None, phoenix)
     for example in loaded:
-        typer.echo(f"{example.id}  [{example.difficulty}]  {example.title}")
-        typer.echo(f"  {example.context}")
-        typer.echo(f"  Question: {example.question.strip()}")
-        typer.echo(f"  References: {' | '.join(dict.fromkeys(example.references)) or '(unanswerable)'}\n")
+        typer.echo("\n".join(_lines(example, loaded)) + "\n")
     typer.echo(repr(loaded), err=True)
 
 
 @app.command()
 def load(
     dataset: Source = "sample",
+    columns: Columns = None,
     examples: Examples = "100",
     seed: Seed = 0,
     stratify_by: Strata = "none",
-    dataset_name: Annotated[str | None, typer.Option(metavar="NAME", help="The dataset's name in Phoenix.")] = None,
+    dataset_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the dataset in Phoenix.")] = None,
     phoenix: PhoenixUrl = None,
 ) -> None:
     """Load a dataset into Phoenix; loading it again changes nothing."""
-    from qa_eval.phoenix.client import Phoenix, upload_dataset
+    from qa_eval.data.upload import upload_dataset
+    from qa_eval.phoenix.client import Phoenix
 
     async def upload(loaded: Dataset) -> str:
         async with Phoenix(*_phoenix(phoenix)) as server:
             await server.check()
             stored = await upload_dataset(
-                server.client, loaded, report=lambda done, total: typer.echo(f"{done} of {total} sent", err=True)
+                server.client,
+                loaded,
+                on_progress=lambda done, total: typer.echo(f"{done} of {total} sent", err=True),
+                log=lambda line: typer.echo(line, err=True),
             )
-            told = f"{stored.name}: {len(stored.node_ids)} examples, {stored.changed} new or changed"
-            return f"{told}\n{server.url}/datasets/{stored.id}"
+            summary = f"{stored.name}: {len(stored.node_ids)} examples, {stored.changed} new or changed"
+            return f"{summary}\n{server.url}/datasets/{stored.id}"
 
-    typer.echo(asyncio.run(upload(_load(dataset, examples, seed, stratify_by, dataset_name))))
+    typer.echo(asyncio.run(upload(_load(dataset, columns, examples, seed, stratify_by, dataset_name, phoenix))))
 
 
 @app.command("list")
@@ -84,10 +97,44 @@ def list_(phoenix: PhoenixUrl = None) -> None:
         typer.echo(line)
 
 
-def _load(dataset: str, examples: str, seed: int, stratify_by: str, name: str | None) -> Dataset:
+def _load(
+    dataset: str,
+    columns: str | None,
+    examples: str,
+    seed: int,
+    stratify_by: str,
+    name: str | None,
+    phoenix: str | None,
+) -> Dataset:
+    """The dataset; what should be known of how it was read goes to standard error."""
     from qa_eval import load_dataset
 
-    return load_dataset(dataset, examples=count(examples), seed=seed, stratify_by=stratify(stratify_by), name=name)
+    url, key = _phoenix(phoenix) if dataset.startswith("phoenix:") else (None, None)
+    loaded = load_dataset(
+        dataset,
+        columns=columns,
+        examples=count(examples),
+        seed=seed,
+        stratify_by=stratify_by,
+        name=name,
+        phoenix_url=url,
+        phoenix_key=key,
+    )
+    for note in loaded.notes:
+        typer.echo(note, err=True)
+    return loaded
+
+
+def _lines(example: Example, dataset: Dataset) -> list[str]:
+    """One example, as `show` prints it."""
+    missing = "(unanswerable)" if dataset.has_references(example) else "(none)"
+    lines = [f"{example.id}  {example.group}"]
+    lines += [f"  {line}" for line in example.context.splitlines() if line.strip()]
+    lines.append(f"  Question: {example.question.strip()}")
+    lines.append(f"  References: {' | '.join(dict.fromkeys(example.references)) or missing}")
+    if example.metadata:
+        lines.append("  Metadata: " + ", ".join(f"{name}: {value}" for name, value in example.metadata.items()))
+    return lines
 
 
 def _phoenix(url: str | None) -> tuple[str, str | None]:
@@ -98,5 +145,5 @@ def _phoenix(url: str | None) -> tuple[str, str | None]:
         return url, os.environ.get("PHOENIX_API_KEY")
     running = stack.find()
     if running is None:
-        raise InputError("There is no Phoenix: give --phoenix URL, or start the local stack with `qa-eval stack up`.")
+        raise InputError("No Phoenix given: use --phoenix URL, or start the local stack with `qa-eval stack up`.")
     return running.phoenix_url, running.phoenix_key

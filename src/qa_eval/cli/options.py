@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 from qa_eval.errors import InputError
-
-if TYPE_CHECKING:
-    from qa_eval.data.subset import StratifyBy
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -19,11 +14,6 @@ def count(examples: str) -> int | None:
     if not examples.isdecimal():
         raise InputError(f"--examples {examples} is no number: give how many questions, or `all`.")
     return int(examples)
-
-
-def stratify(by: str) -> StratifyBy:
-    """`--stratify-by`; `load_dataset` refuses what is none of its values."""
-    return cast("StratifyBy", by)
 
 
 def concurrency(value: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from qa_eval.cli.options import concurrency as at_once
-from qa_eval.cli.options import count, seconds, stratify
+from qa_eval.cli.options import count, seconds
 
 
 def command(
@@ -83,9 +83,7 @@ def command(
     models = model or DEFAULT_MODELS
     display = Display(quiet=as_json)
     with showing(display, as_json=as_json, local=local) as show:
-        loaded = load_dataset(
-            dataset, examples=count(examples), seed=seed, stratify_by=stratify(stratify_by), name=dataset_name
-        )
+        loaded = load_dataset(dataset, examples=count(examples), seed=seed, stratify_by=stratify_by, name=dataset_name)
         if dry_run:
             cost = estimate_experiment(loaded, models=models, prompt=prompt, max_tokens=max_tokens, repeat=repeat)
             typer.echo(json.dumps(cost.to_json(), indent=2) if as_json else repr(cost))

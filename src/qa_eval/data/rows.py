@@ -1,174 +1,144 @@
-"""Questions as rows: JSON Lines, Parquet and CSV files with the hub's columns, and the hub itself.
+"""From the rows of a table to examples.
 
-A row is `id, title, context, question, answers{text, answer_start}`; without answers it is unanswerable (SQuAD v2.0).
-In CSV, `answers` is JSON.
+In: a `Table` (its columns and its rows, from whatever file or server) and the user's `ColumnsSpec`. Out: a `Source`.
+A row without an id gets one from its content, so that the same row has the same id on every machine.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
-from pydantic import BaseModel, ValidationError, field_validator, model_validator
-
+from qa_eval.data.columns import Roles, find_roles
 from qa_eval.data.difficulty import derive_difficulty
-from qa_eval.data.examples import Example, SquadVersion
+from qa_eval.data.examples import PhoenixOrigin
+from qa_eval.data.identity import content_text, digest
+from qa_eval.data.sources.base import Draft, Found, Source
+from qa_eval.data.values import Problem, References, context_of, plain, references_of, text_of
 from qa_eval.errors import DatasetError
+from qa_eval.spec.model import ColumnsSpec
 
-HUB = {
-    "squad": ("rajpurkar/squad", "7b6d24c440a36b6815f21b70d25016731768db1f"),
-    "squad_v2": ("rajpurkar/squad_v2", "3ffb306f725f7d2ce8394bc1873b24868140c412"),
-}
-"""The hub's datasets by the name that the user gives: repository and pinned revision."""
+ID_DIGITS = 16
+"""Hexadecimal digits of an id that comes from the content."""
 
-_HUB_TIMEOUT_S = 10.0
-ROW_FILES = (".jsonl", ".parquet", ".csv")
+Row = Mapping[str, Any]
 
 
-class _Answers(BaseModel):
-    text: list[str]
-    answer_start: list[int] = []
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns, which can be read more than once."""
+
+    label: str
+    """How messages name it."""
+    stem: str
+    """Its own name, from which the dataset's name in Phoenix is made."""
+    unit: str
+    """What the rows' places count: `line`, `row`, ..."""
+    names: tuple[str, ...]
+    rows: Callable[[Sequence[int] | None], Iterator[tuple[int, Row]]]
+    """Each row, or those at some ascending positions, with its place."""
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Columns by role that the table's form makes likely."""
+    textual: bool = False
+    """Whether all cells are text, so that lists are written in JSON."""
+    source_name: str | None = None
+    """`source` in the metadata of rows in the form of the hub's SQuAD; None: the label."""
+    notes: tuple[str, ...] = ()
+    origin: PhoenixOrigin | None = None
 
 
-class _Row(BaseModel):
-    id: str
-    title: str = ""
-    context: str
-    question: str
-    answers: _Answers
+def rows_to_source(table: Table, columns: ColumnsSpec | None, *, describe: bool = True) -> Source:
+    """A table as a source of examples.
 
-    @field_validator("answers", mode="before")
-    @classmethod
-    def _from_csv(cls, value: Any) -> Any:
-        return json.loads(value) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _filled(self) -> _Row:
-        blank = [name for name in ("id", "context", "question") if not getattr(self, name).strip()]
-        if blank:
-            raise ValueError(f"{blank[0]} is blank")
-        return self
-
-
-def read_rows(path: Path, *, source: str) -> tuple[SquadVersion, tuple[Example, ...]]:
-    """Read a JSON Lines, Parquet or CSV file; see `squad.read_squad` for what is returned and raised."""
-    readers = {".jsonl": _json_lines, ".parquet": _parquet, ".csv": _csv}
-    try:
-        return _examples(readers[path.suffix](path), f"{path}", source)
-    except FileNotFoundError:
-        raise DatasetError(f"There is no dataset file {path}: check the path.") from None
-    except OSError as error:
-        raise DatasetError(f"The dataset {path} cannot be read ({error}): check the file.") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{path} is not UTF-8 text: save it as UTF-8.") from None
-
-
-def read_hub(name: str) -> tuple[SquadVersion, tuple[Example, ...]]:
-    """The development set of SQuAD from the Hugging Face hub, at its pinned revision; cached by `datasets`.
+    Args:
+        table: Where the rows come from.
+        columns: What the user says about the columns.
+        describe: Whether a note says what was taken for what.
 
     Raises:
-        DatasetError: The hub cannot be reached and nothing is cached.
+        DatasetError: No column can be the question, or one that the user names does not exist.
     """
-    from datasets import load_dataset  # type: ignore[attr-defined]  # mypy takes our folder of that name
-
-    repository, revision = HUB[name]
-    try:
-        with _cache_only_if_offline(repository, revision):
-            rows = load_dataset(repository, split="validation", revision=revision)
-    except Exception as error:
-        # The library raises what its network stack raises; whichever it is, the remedy is the same.
-        raise DatasetError(
-            f"{repository} cannot be had from the Hugging Face hub ({type(error).__name__}): go online once, or give "
-            "`--dataset sample` for the bundled questions or the path of a SQuAD file."
-        ) from error
-    return _examples(((f"row {place}", row) for place, row in enumerate(rows)), repository, "squad")
-
-
-@contextmanager
-def _cache_only_if_offline(repository: str, revision: str) -> Iterator[None]:
-    """Without the hub, let the libraries look into their cache at once, instead of trying for half a minute."""
-    import datasets.config
-    import huggingface_hub
-    import huggingface_hub.constants
-
-    was = huggingface_hub.constants.HF_HUB_OFFLINE
-    try:
-        huggingface_hub.HfApi().dataset_info(repository, revision=revision, timeout=_HUB_TIMEOUT_S)
-        offline = was
-    except Exception:
-        offline = True
-    huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = offline
-    try:
-        yield
-    finally:
-        huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = was
-
-
-def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                try:
-                    yield f"line {number}", json.loads(line)
-                except ValueError as error:
-                    raise DatasetError(f"{path} is not JSON Lines (line {number}: {error}): mend that line.") from None
-
-
-def _csv(path: Path) -> Iterator[tuple[str, Any]]:
-    csv.field_size_limit(10_000_000)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            yield f"line {reader.line_num}", row
-
-
-def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowInvalid:
-        raise DatasetError(f"{path} is not a Parquet file: check the file.") from None
-    for place, row in enumerate(table.to_pylist()):
-        yield f"row {place}", row
-
-
-def _examples(rows: Iterable[tuple[str, Any]], name: str, source: str) -> tuple[SquadVersion, tuple[Example, ...]]:
-    examples: dict[str, Example] = {}
-    for place, row in rows:
-        example = _example(row, name, place, source)
-        if example.id in examples:
-            raise DatasetError(f"{name} holds the id {example.id!r} twice ({place}): ids must be unique.")
-        examples[example.id] = example
-    if not examples:
-        raise DatasetError(f"{name} holds no questions: give a file with at least one.")
-    version: SquadVersion = "1.1" if all(example.references for example in examples.values()) else "2.0"
-    return version, tuple(examples.values())
-
-
-def _example(row: Any, name: str, place: str, source: str) -> Example:
-    try:
-        checked = _Row.model_validate(row)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise DatasetError(
-            f"{name} is broken at {place} ({f'{where}: ' if where else ''}{what}): "
-            "a row needs id, title, context, question and answers{text, answer_start}."
-        ) from None
-    references = tuple(checked.answers.text)
-    return Example(
-        id=checked.id,
-        question=checked.question,
-        context=checked.context,
-        references=references,
-        title=checked.title,
-        source=source,
-        difficulty=derive_difficulty(checked.question, checked.context, references),
+    roles = find_roles(table.label, table.names, columns, table.hints)
+    notes = (roles.describe(table.label),) if describe else ()
+    reader = _Reader(table, roles)
+    return Source(
+        label=table.label,
+        stem=table.stem,
+        read=reader.read,
+        unit=table.unit,
+        notes=(*table.notes, *notes),
+        origin=table.origin,
     )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    table: Table
+    roles: Roles
+
+    def read(self, positions: Sequence[int] | None = None) -> Iterator[Found]:
+        """What is in all rows, or in those at some positions."""
+        for place, row in self.table.rows(positions):
+            try:
+                yield self._found(place, row)
+            except Problem as problem:
+                self._refuse(place, problem.what, problem.remedy)
+            except UnicodeEncodeError:
+                self._refuse(place, "half of a surrogate pair stands alone", "correct the text")
+            except RecursionError:
+                self._refuse(place, "its values are nested too deeply", "make them flatter")
+
+    def _found(self, place: int, row: Row) -> Found:
+        roles, textual = self.roles, self.table.textual
+        question = text_of(row.get(roles.question), "question")
+        if not question or question.isspace():
+            raise Problem("the question is blank", f"write one there, or remove the {self.table.unit}")
+        context = context_of(row.get(roles.context), textual=textual) if roles.context else ""
+        references = self._references(row)
+        group = text_of(row.get(roles.group), "group").strip() if roles.group else ""
+        metadata = self._metadata(row)
+        if references.squad:
+            difficulty = derive_difficulty(question, context, references.texts)
+            metadata = {"difficulty": difficulty, "source": self.table.source_name or self.table.label} | metadata
+        text = content_text(question, context, references.texts, group, metadata)
+        if "\\u0000" in text:
+            _check_escapes(text)
+        content = digest(text, "strict")
+        identifier = self._id(row, roles.id) if roles.id else content.hex()[:ID_DIGITS]
+        draft = Draft(identifier, question, context, references.texts, group, metadata)
+        return Found(place, draft, content, references.squad and not references.texts)
+
+    def _references(self, row: Row) -> References:
+        columns, textual = self.roles.references, self.table.textual
+        if len(columns) == 1:
+            return references_of(row.get(columns[0]), textual=textual)
+        cells = [references_of(row.get(column), textual=textual) for column in columns]
+        return References(tuple(text for cell in cells for text in cell.texts), any(cell.squad for cell in cells))
+
+    def _metadata(self, row: Row) -> dict[str, Any]:
+        if self.table.textual:
+            return {name: row[name] for name in self.roles.metadata}
+        return {name: plain(row[name]) for name in self.roles.metadata if name in row}
+
+    def _id(self, row: Row, column: str) -> str:
+        identifier = text_of(row.get(column), "id").strip()
+        if not identifier:
+            raise Problem("the id is blank", "write one there, or leave the column out")
+        if "\x00" in identifier:
+            raise _NUL
+        identifier.encode()
+        return identifier
+
+    def _refuse(self, place: int, what: str, remedy: str) -> NoReturn:
+        table = self.table
+        raise DatasetError(f"{table.label} is broken at {table.unit} {place} ({what}): {remedy}.") from None
+
+
+_NUL = Problem("it holds a NUL character", "remove the character")
+
+
+def _check_escapes(text: str) -> None:
+    """Refuse NUL, which databases cannot hold; in canonical JSON it is an escape, and a backslash is two of them."""
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise _NUL

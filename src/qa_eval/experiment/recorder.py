@@ -17,13 +17,15 @@ from typing import Any
 
 import httpx
 
+from qa_eval.data.upload import upload_dataset
 from qa_eval.errors import PhoenixAway, PhoenixError
 from qa_eval.experiment.journal_file import Entry, Journal
 from qa_eval.experiment.observer import Report
 from qa_eval.experiment.plan import Plan
 from qa_eval.metrics.custom import OwnScore
 from qa_eval.metrics.explain import answer_facts
-from qa_eval.phoenix.client import Conflict, Phoenix, PhoenixDataset, upload_dataset
+from qa_eval.phoenix.client import Conflict, Phoenix
+from qa_eval.phoenix.datasets import PhoenixDataset
 from qa_eval.tracing.spans import encode
 
 CONNECTIONS = 4
@@ -185,9 +187,10 @@ class Recorder:
             stored = await upload_dataset(
                 self._phoenix.client,
                 self._plan.dataset,
-                report=lambda done, total: report(
+                on_progress=lambda done, total: report(
                     f"Dataset {self._plan.dataset.name}: {done} of {total} examples in Phoenix"
                 ),
+                log=report,
             )
             recording = await self._earlier() or await self._create(stored)
         except httpx.HTTPError as error:

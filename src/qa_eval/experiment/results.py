@@ -113,7 +113,7 @@ class ExperimentResult:
         if not scored:
             return None
         values = [getattr(entry.scores, score) for entry in scored]
-        return mean_interval(values, [entry.example.title for entry in scored], bounds=(0.0, 1.0))
+        return mean_interval(values, [entry.example.group for entry in scored], bounds=(0.0, 1.0))
 
     def own_metrics(self) -> tuple[OwnMetric, ...]:
         """What each own metric makes of the model, in the order in which they were given."""
@@ -123,7 +123,7 @@ class ExperimentResult:
     def _own_metric(self, name: str) -> OwnMetric:
         from qa_eval.statistics import mean_interval
 
-        found = [(own, entry.example.title) for entry in self.entries for own in entry.own_scores if own.name == name]
+        found = [(own, entry.example.group) for entry in self.entries for own in entry.own_scores if own.name == name]
         measured = [(own.value, title) for own, title in found if own.value is not None]
         values, titles = [value for value, _ in measured], [title for _, title in measured]
         errors = [own.explanation for own, _ in found if own.value is None]
@@ -270,8 +270,8 @@ def _row(entry: Entry) -> dict[str, Any]:
         "model": entry.model,
         "example_id": example.id,
         "repetition": entry.repetition,
-        "title": example.title,
-        "difficulty": example.difficulty,
+        "title": example.group,
+        "difficulty": example.metadata.get("difficulty"),
         "question": example.question,
         "references": list(example.references),
         "answer": reply.text,

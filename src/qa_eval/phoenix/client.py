@@ -1,25 +1,18 @@
-"""Datasets into Phoenix: stable ids, bounded batches, nothing deleted, nothing changed by loading twice.
-
-Phoenix keeps a dataset in versions. Only examples that are new or changed are sent (Phoenix upserts by our id),
-so that loading the same subset again makes no new version.
-"""
+"""The Phoenix server: whether it is there, what it answers, and posts that are tried again until it takes them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 from phoenix.client import AsyncClient
 
-from qa_eval.data.examples import Dataset, Example
 from qa_eval.errors import PhoenixAway, PhoenixError
 from qa_eval.http.client import JSON, connect
 
-BATCH = 500
 PAUSES_S: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)
 """Seconds between the tries of one post."""
 _PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -29,19 +22,6 @@ _READ_S = 300.0
 
 class Conflict(PhoenixError):
     """Phoenix already has what was posted; the message is Phoenix's own."""
-
-
-@dataclass(frozen=True)
-class PhoenixDataset:
-    """A dataset as Phoenix holds it."""
-
-    id: str
-    version_id: str
-    name: str
-    node_ids: Mapping[str, str]
-    """Phoenix's id of each example, by ours."""
-    changed: int
-    """How many examples this upload added or changed."""
 
 
 class Phoenix:
@@ -132,81 +112,11 @@ class Phoenix:
                 ) from None
             kind = PhoenixAway if error.response.status_code >= 500 else PhoenixError
             raise kind(
-                f"{self.url} answers with HTTP {error.response.status_code}, not as Phoenix: check --phoenix."
+                f"{self.url} answers with HTTP {error.response.status_code}, not as Phoenix: check `phoenix`."
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL):
             raise PhoenixAway(
-                f"No Phoenix answers at {self.url}: start it, check --phoenix, or give --no-phoenix to record nothing."
+                f"No Phoenix answers at {self.url}: start it, check `phoenix`, or turn recording off (`record`)."
             ) from None
         except (ValueError, KeyError, TypeError):
-            raise PhoenixError(f"{self.url} does not answer as Phoenix: check --phoenix.") from None
-
-
-async def upload_dataset(
-    client: AsyncClient, dataset: Dataset, *, report: Callable[[int, int], None] = lambda done, total: None
-) -> PhoenixDataset:
-    """Make Phoenix hold exactly this dataset under its name.
-
-    Args:
-        client: Phoenix's client.
-        dataset: What to upload; `dataset.name` names it in Phoenix.
-        report: Called after each batch with the number of examples sent and to send.
-
-    Raises:
-        PhoenixError: A dataset of this name holds other examples, which loading must not delete.
-        httpx.HTTPError: Phoenix cannot be reached or refuses.
-    """
-    stored = await _stored(client, dataset.name)
-    present = {} if stored is None else {example["id"]: example for example in stored.examples}
-    others = present.keys() - {example.id for example in dataset}
-    if others:
-        raise PhoenixError(
-            f"Phoenix already has a dataset {dataset.name!r} with {len(others)} examples that are not in this one "
-            f"(for example {min(others)!r}): choose another name with --dataset-name."
-        )
-    records = [to_phoenix(example) for example in dataset]
-    pending = [record for record in records if not _same(record, present.get(record["id"]))]
-    for start in range(0, len(pending), BATCH):
-        batch = pending[start : start + BATCH]
-        if stored is None:
-            stored = await client.datasets.create_dataset(
-                name=dataset.name, examples=batch, dataset_description=dataset.description
-            )
-        else:
-            stored = await client.datasets.add_examples_to_dataset(dataset=dataset.name, examples=batch)
-        report(min(start + BATCH, len(pending)), len(pending))
-    assert stored is not None, "a dataset is never empty"
-    return PhoenixDataset(
-        id=stored.id,
-        version_id=stored.version_id,
-        name=stored.name,
-        node_ids={example["id"]: example["node_id"] for example in stored.examples},
-        changed=len(pending),
-    )
-
-
-def to_phoenix(example: Example) -> dict[str, Any]:
-    """One example as Phoenix stores it: input, expected output, metadata, split by difficulty."""
-    return {
-        "id": example.id,
-        "input": {"question": example.question, "context": example.context},
-        "output": {"answer": example.references[0] if example.references else ""},
-        "metadata": {
-            "source": example.source,
-            "difficulty": example.difficulty,
-            "title": example.title,
-            "references": list(example.references),
-        },
-        "splits": [example.difficulty],
-    }
-
-
-async def _stored(client: AsyncClient, name: str) -> Any:
-    try:
-        return await client.datasets.get_dataset(dataset=name)
-    except ValueError:  # "Dataset not found"
-        return None
-
-
-def _same(record: Mapping[str, Any], stored: Mapping[str, Any] | None) -> bool:
-    return stored is not None and all(record[key] == stored[key] for key in ("input", "output", "metadata"))
+            raise PhoenixError(f"{self.url} does not answer as Phoenix: check `phoenix`.") from None

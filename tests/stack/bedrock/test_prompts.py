@@ -29,9 +29,7 @@ def test_the_clients_default_prompt_is_read(version):
         question=" Where is Mainz?",
         context="Mainz lies on the Rhine. ",
         references=("on the Rhine",),
-        title="Mainz",
-        source="test",
-        difficulty="easy",
+        group="Mainz",
     )
     message = default_prompt(version).fill(example)
 
