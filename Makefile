@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_NO_PROGRESS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench lock browser clean
+.PHONY: help demo test wheel lint types docs bench lock browser clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ test: lint types browser ## run every check and every test, on the real servers
 	$(BIN)/python -m pytest
 	QA_EVAL_TEST_POSTGRES=1 $(BIN)/python -m pytest tests/phoenix/test_datasets.py tests/experiment/test_engine.py \
 		tests/experiment/test_faults.py tests/experiment/test_custom.py
+
+wheel: $(VENV)/ready ## build dist/qa_eval-….whl, to be installed elsewhere
+	rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 
 lint: $(VENV)/ready ## check style and formatting
 	$(BIN)/ruff check .

@@ -30,11 +30,11 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
-from qa_eval.analysis.comparison import ALPHA, PLANNED_POWER
-from qa_eval.analysis.gate import Rule, State, state_of
-from qa_eval.analysis.observations import Observations, of_predictions
+from qa_eval.analysis.differences import PLANNED_POWER
+from qa_eval.analysis.gate import Rule, RuleState, state_of
+from qa_eval.analysis.observations import Observations, from_predictions
 from qa_eval.data import load_dataset
-from qa_eval.statistics import holm, minimum_detectable_difference, paired_difference
+from qa_eval.statistics import ALPHA, holm, minimum_detectable_difference, paired_difference
 
 SIZES = (100, 300, 1000)
 ARTICLES = 48
@@ -51,7 +51,7 @@ class Population:
 
     strong: dict[str, Floats]
     weak: dict[str, Floats]
-    by_article: list[npt.NDArray[np.intp]]
+    by_group: list[npt.NDArray[np.intp]]
     """The questions of each article."""
 
     def lean(self, difference: float) -> float:
@@ -77,12 +77,12 @@ def population(folder: Path) -> Population:
     """The development set, scored."""
     dataset = load_dataset(folder / "dev-v1.1.json", examples=None)
     systems = [
-        of_predictions(name, json.loads((folder / "predictions" / f"{name}-v1.1.json").read_text()), dataset)
+        from_predictions(name, json.loads((folder / "predictions" / f"{name}-v1.1.json").read_text()), dataset)
         for name in ("bert-ensemble", "logistic-regression")
     ]
-    titles = np.array([item.question.title for item in systems[0].items.values()])
-    by_article = [np.flatnonzero(titles == title) for title in dict.fromkeys(titles)]
-    return Population(_scores(systems[0]), _scores(systems[1]), by_article)
+    groups = np.array([item.question.group for item in systems[0].items.values()])
+    by_group = [np.flatnonzero(groups == group) for group in dict.fromkeys(groups)]
+    return Population(_scores(systems[0]), _scores(systems[1]), by_group)
 
 
 def simulate(people: Population, questions: int, repetitions: int, *, seed: int, resamples: int) -> Rates:
@@ -127,7 +127,7 @@ def _judged(people: Population, questions: int, lean: float, rng: np.random.Gene
     pairs, names = _pair(people, questions, lean, rng)
     found = {name: paired_difference(*pair, names, resamples=resamples) for name, pair in pairs.items()}
     corrected = holm([each.p_value for each in found.values()])
-    fails = {str(rule): state_of(rule, found[rule.measure.name]) is State.FAILED for rule in RULES}
+    fails = {str(rule): state_of(rule, found[rule.measure.name]) is RuleState.FAILED for rule in RULES}
     return _Judged(fails, min(corrected) <= ALPHA)
 
 
@@ -149,7 +149,7 @@ def _sample(
     people: Population, questions: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Questions, and the number of the drawn article of each."""
-    drawn = [people.by_article[number] for number in rng.integers(len(people.by_article), size=ARTICLES)]
+    drawn = [people.by_group[number] for number in rng.integers(len(people.by_group), size=ARTICLES)]
     pool = np.concatenate(drawn)
     articles = np.repeat(np.arange(ARTICLES), [len(each) for each in drawn])
     kept = rng.permutation(len(pool))[:questions]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from inspect import cleandoc
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 import typer
 
 from qa_eval.cli.main import app
+from qa_eval.spec.model import SystemSpec
+from qa_eval.spec.settings import SETTINGS
 
 COMMANDS = "<!-- generated: commands -->"
 COSTS = "<!-- generated: costs -->"
-# `run_experiment` and `resume` are made of these when they are imported; the pages are read from the source.
-_SHOWN_AS = {"_run_experiment": "run_experiment", "_resume": "resume", "_Prepared": "RunResult"}
-_SHOWN = re.compile(rf"(?<=>)({'|'.join(_SHOWN_AS)})(?=<)")
+SETTINGS_TABLE = "<!-- generated: settings -->"
+SYSTEMS = "<!-- generated: systems -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -24,12 +24,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown = markdown.replace(COMMANDS, "\n".join(_sections()))
     if COSTS in markdown:
         markdown = markdown.replace(COSTS, "\n".join(_costs()))
+    if SETTINGS_TABLE in markdown:
+        markdown = markdown.replace(SETTINGS_TABLE, "\n".join(_settings()))
+    if SYSTEMS in markdown:
+        markdown = markdown.replace(SYSTEMS, "\n".join(_system_keys()))
     return markdown
-
-
-def on_page_content(html: str, **_: Any) -> str:
-    """Call functions as users call them."""
-    return _SHOWN.sub(lambda found: _SHOWN_AS[found[1]], html)
 
 
 def commands() -> Iterator[tuple[str, Any, typer.Context]]:
@@ -63,6 +62,20 @@ def _table(title: str, command: Any, context: Any, kind: str) -> Iterator[str]:
             told = meaning.replace("|", "\\|").replace("<", "&lt;")
             yield f"| `{names.strip()}` | {told.strip()} |"
         yield ""
+
+
+def _settings() -> Iterator[str]:
+    yield "| Key | Flag | Python | Meaning | Default |\n|---|---|---|---|---|"
+    for setting in SETTINGS:
+        cells = (f"`{setting.path}`", f"`{setting.flag}`", f"`{setting.keyword}`", setting.help, setting.default or "")
+        yield f"| {' | '.join(cell.replace('|', '&#124;').replace('<', '&lt;') for cell in cells)} |"
+    yield "| `systems` | | | What is compared; see above. | the matrix of `models` and `prompts` |"
+
+
+def _system_keys() -> Iterator[str]:
+    yield "| Key | Meaning |\n|---|---|"
+    for name, field in SystemSpec.model_fields.items():
+        yield f"| `{name}` | {(field.description or '').replace('|', '&#124;') or 'Parameters of the provider.'} |"
 
 
 def _costs() -> Iterator[str]:

@@ -81,7 +81,7 @@ def test_a_library_that_is_missing_or_too_old_is_a_problem(monkeypatch: pytest.M
 
     monkeypatch.setattr(doctor, "version", version)
     problems = [each.text for each in doctor.run_checks() if each.state == "problem"]
-    assert problems == ["pandas is 0.1, required is >=2.2", "scipy is missing, required is >=1.14"]
+    assert problems == ["pandas is 0.1, required is >=2.2", "scipy is missing, required is >=1.15"]
     assert found("extra local").state == "note"
     assert found("extra local").remedy == "pip install 'qa-eval[local]'"
 

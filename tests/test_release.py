@@ -91,6 +91,9 @@ def test_the_wheel_has_all_data_and_nothing_else(wheel: Path) -> None:
         "qa_eval/py.typed",
         "qa_eval/data/qa-eval-sample.json",
         "qa_eval/blueprint/config.yaml",
+        "qa_eval/spec/qa-eval.schema.json",
+        "qa_eval/spec/starter_files/qa-eval.yaml",
+        "qa_eval/spec/starter_files/prompts/few-shot.yaml",
         "qa_eval/blueprint/servers/litellm.txt",
     ):
         assert name in content
@@ -113,7 +116,7 @@ def test_it_runs_from_another_folder(installed: Path, elsewhere: Path, serve: Se
     result = json.loads(done.stdout)
     assert [experiment["answered"] for experiment in result["experiments"]] == [10, 10]
     compared = run(installed, "compare", "latest:qa", "latest:other", cwd=elsewhere)
-    assert "other scores as qa does on all 10 questions" in compared.stdout
+    assert "other and qa have identical scores on all 10 questions" in compared.stdout
     run(installed, "report", "latest", "--output", "report.html", cwd=elsewhere)
     assert "<html" in (elsewhere / "report.html").read_text()
 

@@ -14,7 +14,6 @@ import resource
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 PROMPT = "Context: {context}\n\nQuestion: {question}\n\nAnswer:"
@@ -59,17 +58,16 @@ def questions(count: int) -> list[dict[str, Any]]:
 
 
 async def qa_eval_run(gateway: str, phoenix: str | None, count: int, concurrency: int, lag: LoopLag) -> dict[str, Any]:
+    import qa_eval
     import qa_eval.experiment.execute as room
     from qa_eval.data import Dataset, Example
-    from qa_eval.experiment.execute import Servers, execute
-    from qa_eval.experiment.observer import Silent
-    from qa_eval.experiment.plan import Settings
+    from qa_eval.experiment.observer import NullObserver
     from qa_eval.experiment.scoring import SimilarityScorer
 
     # Three evaluators as for the others: Exact Match, F1, and one that costs nothing.
     vars(room)["load_similarity"] = lambda *_: SimilarityScorer("constant", lambda texts, _: [1.0] * len(texts))
 
-    class Clock(Silent):
+    class Clock(NullObserver):
         recorded_at = 0.0
 
         def started(self, *_: object) -> None:
@@ -80,10 +78,15 @@ async def qa_eval_run(gateway: str, phoenix: str | None, count: int, concurrency
 
     clock = Clock()
     dataset = Dataset(f"bench-{os.getpid()}", tuple(Example(**each) for each in questions(count)))
-    settings = Settings(models=("qa",), prompt=PROMPT, concurrency=concurrency)
     with tempfile.TemporaryDirectory() as folder:
-        result = await execute(
-            dataset, settings, Servers(gateway, None, phoenix), runs_folder=Path(folder), observer=clock
+        os.environ["QA_EVAL_DATA_DIR"] = folder
+        result = await qa_eval.async_run_experiment(
+            dataset,
+            servers=qa_eval.Servers(gateway, None, phoenix),
+            prompts=PROMPT,
+            concurrency=concurrency,
+            record=phoenix is not None,
+            observer=clock,
         )
         clock.watcher.cancel()
     (experiment,) = result.experiments

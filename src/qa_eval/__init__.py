@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from qa_eval.data import Dataset, Example, load_dataset
     from qa_eval.errors import QaEvalError
     from qa_eval.experiment.estimate import CostEstimate
-    from qa_eval.experiment.results import ExperimentResult, RunResult
+    from qa_eval.experiment.metadata import Servers
+    from qa_eval.experiment.results import RunResult
     from qa_eval.experiment.runs import RunSummary
-    from qa_eval.metrics.custom import Score
-    from qa_eval.reporting.page import report
+    from qa_eval.experiment.summary import ExperimentResult
+    from qa_eval.metrics.base import Score
+    from qa_eval.reporting.report import report
     from qa_eval.run import (
         async_load_dataset,
         async_resume,
@@ -44,14 +46,17 @@ _HOMES = {
     "CostEstimate": "qa_eval.experiment.estimate",
     "Dataset": "qa_eval.data.examples",
     "Example": "qa_eval.data.examples",
-    "ExperimentResult": "qa_eval.experiment.results",
+    "ExperimentKeywords": "qa_eval.spec.keywords",
+    "ExperimentSpec": "qa_eval.spec.model",
+    "ExperimentResult": "qa_eval.experiment.summary",
     "GateFailed": "qa_eval.analysis.gate",
     "GateResult": "qa_eval.analysis.gate",
     "Outcome": "qa_eval.targets.outcome",
     "QaEvalError": "qa_eval.errors",
     "RunResult": "qa_eval.experiment.results",
     "RunSummary": "qa_eval.experiment.runs",
-    "Score": "qa_eval.metrics.custom",
+    "Servers": "qa_eval.experiment.metadata",
+    "Score": "qa_eval.metrics.base",
     "async_load_dataset": "qa_eval.run",
     "async_resume": "qa_eval.run",
     "async_run_experiment": "qa_eval.run",
@@ -60,8 +65,9 @@ _HOMES = {
     "gate": "qa_eval.analysis.gate",
     "list_runs": "qa_eval.run",
     "load_dataset": "qa_eval.data.load",
+    "load_spec": "qa_eval.spec.load",
     "open_run": "qa_eval.run",
-    "report": "qa_eval.reporting.page",
+    "report": "qa_eval.reporting.report",
     "resume": "qa_eval.run",
     "run_experiment": "qa_eval.run",
 }
@@ -71,7 +77,9 @@ __all__ = [
     "CostEstimate",
     "Dataset",
     "Example",
+    "ExperimentKeywords",
     "ExperimentResult",
+    "ExperimentSpec",
     "GateFailed",
     "GateResult",
     "Outcome",
@@ -79,6 +87,7 @@ __all__ = [
     "RunResult",
     "RunSummary",
     "Score",
+    "Servers",
     "__version__",
     "async_load_dataset",
     "async_resume",
@@ -88,6 +97,7 @@ __all__ = [
     "gate",
     "list_runs",
     "load_dataset",
+    "load_spec",
     "open_run",
     "report",
     "resume",

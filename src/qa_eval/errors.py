@@ -9,7 +9,7 @@ the error's exit code.
      ├─ GatewayError             2  the gateway is not there or refuses us
      ├─ ChatbotError             2  the chatbot cannot be found or reached
      ├─ PhoenixError             2  Phoenix is not there or refuses us
-     │   └─ PhoenixAway          2  Phoenix does not answer now; what it lacks can be recorded later
+     │   └─ PhoenixUnavailable   2  Phoenix does not answer now; what it lacks can be recorded later
      ├─ StackError               2  the local stack cannot be built, started or stopped
      ├─ DeploymentError          2  the platform on AWS cannot be made, found or changed
      ├─ StoppedEarly             3  a limit ended the run; what was received is kept
@@ -45,7 +45,7 @@ class PhoenixError(QaEvalError):
     """Phoenix cannot be reached or refuses what was sent."""
 
 
-class PhoenixAway(PhoenixError):
+class PhoenixUnavailable(PhoenixError):
     """Phoenix does not answer, or only with server errors: trying again later may help."""
 
 

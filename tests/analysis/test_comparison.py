@@ -10,8 +10,9 @@ import pytest
 from made_runs import made_run, right
 from shared_data import squad_file
 
-from qa_eval.analysis.comparison import Comparison, Difference, compare, compare_systems
-from qa_eval.analysis.observations import of_run
+from qa_eval.analysis.comparison import Comparison, compare, compare_systems
+from qa_eval.analysis.differences import Difference
+from qa_eval.analysis.observations import from_run
 from qa_eval.analysis.sources import observe
 from qa_eval.data import Dataset, load_dataset
 from qa_eval.errors import InputError
@@ -70,7 +71,7 @@ def test_a_run_against_itself_differs_nowhere(sample: Dataset) -> None:
             assert each.p_value == 1.0
     assert (
         comparison.verdicts[0]
-        == "A (20260102-030405-abcdef) #2 scores as A (20260102-030405-abcdef) #1 does on all 100 questions."
+        == "A (20260102-030405-abcdef) #2 and A (20260102-030405-abcdef) #1 have identical scores on all 100 questions."
     )
     assert not comparison.changed
 
@@ -97,9 +98,9 @@ def test_questions_that_are_not_common_are_left_out_and_counted(sample: Dataset)
 
 def test_repetitions_are_averaged_before_questions_are_counted(sample: Dataset) -> None:
     once, twice = (made_run(sample, {"A": right(sample, wrong)}) for wrong in (0, 100))
-    entries = (*once.experiments[0].entries, *twice.experiments[0].entries)
-    repeated = dataclasses.replace(once, experiments=(dataclasses.replace(once.experiments[0], entries=entries),))
-    (system,) = of_run(repeated)
+    both = (*once.experiments[0].answers, *twice.experiments[0].answers)
+    repeated = dataclasses.replace(once, experiments=(dataclasses.replace(once.experiments[0], answers=both),))
+    (system,) = from_run(repeated)
     assert len(system) == 100
     assert {item.scores["exact_match"] for item in system.items.values()} == {0.5}
     assert all(len(item.latencies) == 2 for item in system.items.values())
@@ -108,7 +109,7 @@ def test_repetitions_are_averaged_before_questions_are_counted(sample: Dataset) 
 
 def test_failures_count_0_and_have_their_share(sample: Dataset) -> None:
     run = made_run(sample, {"A": right(sample)}, failing=0.3)
-    (system,) = of_run(run)
+    (system,) = from_run(run)
     failed = [item for item in system.items.values() if not item.answered]
     assert 10 < len(failed) < 50
     assert all(item.scores["f1"] == 0 for item in failed)
@@ -134,7 +135,7 @@ def test_the_most_changed_questions_come_first(sample: Dataset) -> None:
 
 
 def test_scores_of_different_embedders_are_not_compared(sample: Dataset) -> None:
-    one, other = (of_run(made_run(sample, {name: right(sample)}))[0] for name in "AB")
+    one, other = (from_run(made_run(sample, {name: right(sample)}))[0] for name in "AB")
     comparison = compare_systems([one, dataclasses.replace(other, similarity="another")])
     assert "similarity" not in {each.measure.name for each in comparison.differences}
     assert comparison.notes == ("Not compared: similarity (the embedders differ, or are not known).",)
@@ -142,7 +143,7 @@ def test_scores_of_different_embedders_are_not_compared(sample: Dataset) -> None
 
 def test_a_run_that_ended_early_is_said_to_be_none(sample: Dataset) -> None:
     run = made_run(sample, {"A": right(sample), "B": right(sample)})
-    short = dataclasses.replace(run.experiments[1], entries=run.experiments[1].entries[:40])
+    short = dataclasses.replace(run.experiments[1], answers=run.experiments[1].answers[:40])
     comparison = compare(dataclasses.replace(run, experiments=(run.experiments[0], short)))
     assert comparison.notes[0] == "B is NOT A WHOLE RESULT: 40 of 100 questions asked."
 

@@ -9,7 +9,7 @@ import pytest
 from made_runs import made_run, right
 
 from qa_eval.analysis.comparison import compare
-from qa_eval.analysis.observations import of_run
+from qa_eval.analysis.observations import from_run
 from qa_eval.analysis.sources import observe
 from qa_eval.data import Dataset, load_dataset
 from qa_eval.errors import InputError, PhoenixError
@@ -42,7 +42,7 @@ def exported(run: RunResult, path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_an_export_says_what_the_run_says(run: RunResult, tmp_path: Path, suffix: str) -> None:
-    read, known = observe([exported(run, tmp_path / f"answers{suffix}")]), of_run(run)
+    read, known = observe([exported(run, tmp_path / f"answers{suffix}")]), from_run(run)
     assert [system.name for system in read] == ["A", "B"]
     for system, original in zip(read, known, strict=True):
         assert list(system.items) == list(original.items)
@@ -59,7 +59,7 @@ def test_an_export_says_what_the_run_says(run: RunResult, tmp_path: Path, suffix
 def test_a_predictions_file_takes_its_dataset(sample: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(dict(list(right(sample, 10).items())[1:])))
-    with pytest.raises(InputError, match="is a predictions file: give the questions that it answers with --dataset"):
+    with pytest.raises(InputError, match="is a predictions file: give the questions that it answers with `dataset`"):
         observe([path])
     (system,) = observe([path], dataset=sample)
     assert system.metrics == ("exact_match", "f1")
@@ -70,7 +70,7 @@ def test_a_predictions_file_takes_its_dataset(sample: Dataset, tmp_path: Path) -
 
 def test_a_run_and_its_export_compare_as_the_same(run: RunResult, tmp_path: Path) -> None:
     export = observe([exported(run, tmp_path / "answers.jsonl")])[0]
-    comparison = compare(of_run(run)[0], export)
+    comparison = compare(from_run(run)[0], export)
     scores = [each for each in comparison.differences if each.measure.name in ("em", "f1", "cost", "p95_latency")]
     assert len(scores) == 4
     for each in scores:
@@ -81,7 +81,7 @@ def test_a_run_and_its_export_compare_as_the_same(run: RunResult, tmp_path: Path
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     broken = tmp_path / "broken.jsonl"
     broken.write_text('{"model": "A"}\n')
-    with pytest.raises(InputError, match="is no export of a run: it lacks answer, example_id, outcome, title"):
+    with pytest.raises(InputError, match="is not an export of a run: it lacks answer, example_id, group, outcome"):
         observe([broken])
     broken.write_text("{")
     with pytest.raises(InputError, match="is not jsonl"):
@@ -94,7 +94,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
         observe(["none.csv"])
     with pytest.raises(InputError, match="There is no run 'nothing'"):
         observe(["nothing"])
-    with pytest.raises(InputError, match="is an experiment in Phoenix: say in which one with --phoenix URL"):
+    with pytest.raises(InputError, match="is an experiment in Phoenix: say in which one with `phoenix`"):
         observe(["RXhwZXJpbWVudDox"])
     with pytest.raises(InputError, match="does not name one experiment"):
         observe(["http://127.0.0.1:9/datasets/x"])

@@ -86,7 +86,7 @@ def test_an_experiment_through_the_chatbot(in_stack_folder: RunningStack) -> Non
     plain = json.loads(qa_eval(*arguments).stdout)
     chatbot = json.loads(qa_eval(*arguments, "--target", "chatbot").stdout)
 
-    assert chatbot["settings"]["target"] == "chatbot"
+    assert chatbot["spec"]["systems"][0]["via"] == "chatbot"
     assert chatbot["experiments"][0]["scores"] == plain["experiments"][0]["scores"], "the model read the same prompts"
     assert chatbot["unrecorded"] == 0
 
@@ -158,9 +158,15 @@ def test_a_mistake_is_one_sentence(arguments, sentence) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--target", "elsewhere"], "--target elsewhere is unknown: give gateway, chatbot or lex:STACK."),
-        (["--target", "chatbot", "--max-cost", "1"], "--max-cost cannot be kept with the chatbot"),
-        (["--target", "chatbot", "--temperature", "1"], "--temperature 1 does not reach the chatbot"),
+        (["--target", "elsewhere"], "`--via` must be gateway, chatbot or lex:STACK, not `elsewhere`."),
+        (
+            ["--target", "chatbot", "--max-cost", "1"],
+            "`--max-cost` cannot be kept: qa does not say",
+        ),
+        (
+            ["--target", "chatbot", "--temperature", "1"],
+            "`--temperature` does not reach the chatbot",
+        ),
     ],
 )
 def test_a_wrong_target_is_one_sentence(arguments, sentence) -> None:
@@ -177,4 +183,4 @@ def test_a_deployed_bot_of_another_model_is_not_scored_under_a_wrong_name() -> N
     aws.close()
 
     assert done.returncode == 2
-    assert "The chatbot of 'S' asks qa: give --model qa, and no other." in done.stderr
+    assert "The chatbot of 'S' asks qa: give `--model` qa, and no other." in done.stderr

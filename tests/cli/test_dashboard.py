@@ -33,9 +33,9 @@ def test_the_experiment_shows_scores_answers_and_the_gateways_spans(page: Page, 
     screenshot(page, "experiments")
 
     page.goto(str(experiment.url))
-    first = experiment.entries[0]
+    first = experiment.answers[0]
     expect(page.get_by_text(first.example.question).first).to_be_visible(timeout=60_000)
-    answered = next(entry for entry in experiment.entries if entry.reply.outcome.is_answer)
+    answered = next(answer for answer in experiment.answers if answer.reply.outcome.is_answer)
     expect(page.get_by_text(answered.reply.text, exact=True).first).to_be_visible()
     screenshot(page, "experiment")
 

@@ -68,8 +68,8 @@ def test_json_is_one_document_on_standard_output(in_stack_folder: RunningStack) 
     done = qa_eval("run-experiment", "--local", "--examples", "4", "--json", "--model", "nova-micro", "--model", "qa")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document["schema"] == "qa-eval/run@1"
-    assert [experiment["model"] for experiment in document["experiments"]] == ["nova-micro", "qa"]
+    assert document["schema"] == "qa-eval/run@2"
+    assert [experiment["system"] for experiment in document["experiments"]] == ["nova-micro", "qa"]
     for experiment in document["experiments"]:
         runs = runs_in_phoenix(in_stack_folder, experiment)
         assert len(runs) == 4
@@ -160,7 +160,7 @@ def test_the_gateways_embeddings_have_a_column_of_their_own(in_stack_folder: Run
     )
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    embedder = document["settings"]["similarity"]
+    embedder = document["embedder"]
     assert "titan-embed" in embedder
     (experiment,) = document["experiments"]
     runs = runs_in_phoenix(in_stack_folder, experiment)
@@ -214,10 +214,10 @@ def test_a_harmful_question_is_blocked_and_counted(in_stack_folder: RunningStack
     [
         ((), "--local"),
         (("--gateway", "http://127.0.0.1:9", "--no-phoenix"), "No gateway answers at http://127.0.0.1:9"),
-        (("--local", "--dataset", "nowhere.json"), "There is no dataset file nowhere.json"),
-        (("--local", "--examples", "some"), "--examples some is no number"),
-        (("--local", "--prompt", "nowhere.txt"), "The prompt file nowhere.txt cannot be read"),
-        (("--local", "--replay", "nowhere.json"), "The predictions file nowhere.json cannot be read"),
+        (("--local", "--dataset", "nowhere.json"), "nowhere.json: check the path."),
+        (("--local", "--examples", "some"), "`--examples` must be a positive integer or `all`, not `some`"),
+        (("--local", "--prompt", "nowhere.txt"), "nowhere.txt cannot be read (No such file"),
+        (("--local", "--replay", "nowhere.json"), "nowhere.json cannot be read (No such file"),
     ],
 )
 def test_a_users_mistake_is_one_sentence_and_exit_code_2(arguments: tuple[str, ...], sentence: str) -> None:
@@ -232,7 +232,7 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(arguments: tuple[str, .
 def test_an_unknown_model_and_a_wrong_key(stack: RunningStack) -> None:
     servers = ("--gateway", stack.gateway_url, "--phoenix", stack.phoenix_url)
     unknown = qa_eval("run-experiment", *servers, "--model", "gpt-9", QA_EVAL_GATEWAY_KEY=stack.gateway_key)
-    assert (unknown.returncode, "knows no model 'gpt-9'" in unknown.stderr) == (2, True)
+    assert (unknown.returncode, "has no model 'gpt-9': choose `--model` from" in unknown.stderr) == (2, True)
     wrong = qa_eval("run-experiment", *servers, QA_EVAL_GATEWAY_KEY="sk-not-this-one")
     assert (wrong.returncode, "refuses the key" in wrong.stderr) == (2, True)
     assert "sk-not-this-one" not in wrong.stderr
@@ -259,7 +259,7 @@ def test_a_dead_provider_ends_the_run_with_3_and_says_what_is_kept() -> None:
     assert done.returncode == 3
     assert "STOPPED EARLY, NOT A RESULT" in done.stdout
     assert "the provider is down" in done.stderr
-    kept = re.search(r"What was received is kept; `qa-eval resume (\S+)` goes on\.$", done.stderr.strip())
+    kept = re.search(r"The answers so far are kept; `qa-eval resume (\S+)` continues\.$", done.stderr.strip())
     assert kept
     shown = qa_eval("runs", "show", kept[1])
     assert "STOPPED EARLY, NOT A RESULT" in shown.stdout
@@ -285,7 +285,7 @@ def test_a_full_disk_under_the_journal_is_one_sentence() -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     kept = re.search(
-        r"qa-eval: The journal \S+ cannot be written \(.*\): make room, .*`qa-eval resume (\S+)`", done.stderr
+        r"qa-eval: The journal \S+ cannot be written \(.*\): free some space, .*`qa-eval resume (\S+)`", done.stderr
     )
     assert kept
     before = json.loads(qa_eval("runs", "show", kept[1], "--json").stdout)["experiments"][0]["examples"]
@@ -325,7 +325,7 @@ def test_ctrl_c_says_what_was_kept() -> None:
         gateway.close()
     assert process.returncode == 130
     assert "Traceback" not in stderr
-    kept = re.search(r"interrupted; (\d+) of 100 answers are kept; `qa-eval resume (\S+)` goes on\.", stderr)
+    kept = re.search(r"interrupted; (\d+) of 100 answers are kept; `qa-eval resume (\S+)` continues\.", stderr)
     assert kept
     assert int(kept[1]) >= 8
     assert f"{kept[2]}" in qa_eval("runs", "list").stdout

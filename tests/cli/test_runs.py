@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +26,9 @@ def qa_eval(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def run(serve: Serve) -> str:
-    """A run of two models on five questions, each asked twice; its id."""
+    """A run of two systems on five questions, each asked twice; its id."""
     gateway = serve(lambda *_: "Paris")
-    arguments = ["--model", "qa", "--model", "other", "--examples", "5", "--repeat", "2", "--json"]
+    arguments = ["--model", "qa", "--model", "other", "--examples", "5", "--repeat", "2", "--json", "--name", "main"]
     done = qa_eval("run-experiment", "--gateway", gateway.url, "--no-phoenix", *arguments)
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout)["run"])
@@ -40,8 +41,25 @@ def test_a_run_is_listed_and_shown(run: str) -> None:
     (summary,) = json.loads(qa_eval("runs", "list", "--json").stdout)
     assert (summary["run_id"], summary["planned"], summary["answered"], summary["unrecorded"]) == (run, 20, 20, 0)
     shown = qa_eval("runs", "show", run[:12])
-    assert "10 questions a model" in shown.stdout
+    assert "main: qa-eval-sample-5-seed-0, 10 questions per system" in shown.stdout
     assert json.loads(qa_eval("runs", "show", "--json").stdout)["run"] == run
+    assert json.loads(qa_eval("runs", "show", "main", "--json").stdout)["run"] == run
+
+
+def test_the_resolved_specification_is_the_same_experiment(run: str, tmp_path: Path, serve: Serve) -> None:
+    printed = qa_eval("runs", "show", "main", "--spec").stdout
+    (tmp_path / "again.yaml").write_text(printed)
+    gateway = serve(lambda *_: "Paris")
+    done = qa_eval("run-experiment", str(tmp_path / "again.yaml"), "--gateway", gateway.url, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["name"] == "main"
+    assert [each["system"] for each in document["experiments"]] == ["qa", "other"]
+    assert qa_eval("runs", "show", document["run"], "--spec").stdout.replace(gateway.url, "") == re.sub(
+        r"http://127\.0\.0\.1:\d+", "", printed
+    )
+    compared = qa_eval("compare", run, "main")
+    assert compared.returncode == 0, compared.stderr
 
 
 def test_every_answer_can_be_taken_elsewhere(run: str, tmp_path: Path) -> None:
@@ -61,7 +79,7 @@ MISTAKES = [
     (("runs", "show", "2"), "is the beginning of 2 runs"),
     (("resume", "nothing"), "There is no run 'nothing'"),
     (("runs", "export", "--format", "xml"), "The format 'xml' is unknown: give --format jsonl, csv, parquet."),
-    (("runs", "export", "--format", "parquet"), "Parquet is no text: give --output FILE."),
+    (("runs", "export", "--format", "parquet"), "Parquet is not text: give --output FILE."),
     (("runs", "export", "--output", "/nowhere/x.csv"), "/nowhere/x.csv cannot be written"),
 ]
 
@@ -87,19 +105,22 @@ def test_a_dry_run_needs_no_gateway() -> None:
     assert "7 questions" in done.stdout
     assert "nova-lite: 21 calls" in done.stdout
     document = json.loads(qa_eval("run-experiment", "--dry-run", "--examples", "2", "--json").stdout)
-    assert document["schema"] == "qa-eval/estimate@1"
+    assert document["schema"] == "qa-eval/estimate@2"
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--concurrency", "many"), "--concurrency many is no number: give how many questions at once, or `auto`."),
-        (("--concurrency", "0"), "--concurrency 0 asks nothing: give at least 1, or `auto`."),
-        (("--repeat", "0"), "--repeat 0 asks nothing: give at least 1."),
-        (("--max-time", "soon"), "--max-time soon is no time: give seconds, or for example 10m."),
-        (("--max-time", "0s"), "--max-time leaves no time: give seconds above 0."),
-        (("--max-cost", "-1"), "--max-cost leaves nothing to spend: give US dollars above 0."),
-        (("--stack", "a"), "--stack knows its gateway and Phoenix"),
+        (("--concurrency", "many"), "`--concurrency` must be a positive integer or `auto`, not `many`."),
+        (("--concurrency", "0"), "`--concurrency` must be a positive integer or `auto`, not `0`."),
+        (("--examples", "-3"), "`--examples` must be a positive integer or `all`, not `-3`."),
+        (("--repeat", "0"), "`--repeat` must be greater than or equal to 1, not `0`."),
+        (("--max-time", "soon"), "`--max-time` must be seconds, or a number with s, m or h such as 10m, not `soon`."),
+        (("--max-time", "0s"), "`--max-time` must be a time greater than 0, not `0s`."),
+        (("--max-cost", "-1"), "`--max-cost` must be greater than 0, not `-1`."),
+        (("--stack", "a"), "stack and gateway"),
+        (("--name", "latest"), "`--name` must be letters, digits"),
+        (("--parameter", "model=x"), "`model`, which qa-eval sets itself"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:

@@ -58,7 +58,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
         (("score", "none.json", "--dataset", "sample"), "The predictions file none.json cannot be read"),
         (("score", "none.json", "--dataset", "sample", "--format", "v3"), "--format v3 is no official script"),
         (("datasets", "show", "none.parquet"), "There is no dataset file none.parquet"),
-        (("datasets", "list"), "No Phoenix given: use --phoenix URL"),
+        (("datasets", "list"), "No Phoenix given. Use `--phoenix`"),
         (("datasets", "load", "--phoenix", "http://127.0.0.1:9"), "No Phoenix answers"),
     ):
         done = qa_eval(*arguments)
@@ -87,7 +87,7 @@ def test_the_commands_of_the_page_on_datasets_work(tmp_path: Path) -> None:
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=300
     )
     assert "question from question; references from answer; metadata: product." in done.stderr
-    assert "question from q; references from right, also; group from play." in done.stderr
+    assert "question from q; references from right, also; group from play; metadata: play." in done.stderr
     assert "References: Shakespeare | William Shakespeare" in done.stdout
     assert done.stdout.count("Question: ") == 1 + 1 + 10 + 20
 
@@ -100,9 +100,9 @@ def test_show_says_what_is_missing(tmp_path: Path) -> None:
     assert "1 of 1 examples has no reference." in done.stderr.splitlines()
     for arguments, sentence in (
         (("--columns", "question=qurey"), "give query, or another one of query, tier"),
-        (("--columns", "qurey"), "`columns` is 'qurey': must be like question=q"),
+        (("--columns", "qurey"), "`--columns` must be like question=q,references=a+b,group=c, not `qurey`"),
         (("--stratify-by", "colour"), "give one of none, group, question-type, tier"),
-        (("--examples", "0"), "`examples` is 0: must be a positive integer or `all`"),
+        (("--examples", "0"), "`--examples` must be a positive integer or `all`, not `0`"),
     ):
         done = qa_eval("datasets", "show", str(path), *arguments)
         assert (done.returncode, done.stderr.count("\n"), sentence in done.stderr) == (2, 1, True), done.stderr

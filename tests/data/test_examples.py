@@ -33,7 +33,7 @@ def test_no_reference_is_an_answer_only_in_version_2() -> None:
 
 
 def test_it_says_groups() -> None:
-    assert repr(Dataset("d", (LABELLED, BARE))) == "Dataset('d', 2 examples in 2 groups, SQuAD v1.1)"
+    assert repr(Dataset("d", (LABELLED, BARE))) == "Dataset('d', 2 examples in 2 groups)"
 
 
 @given(texts=st.lists(st.text(max_size=5), min_size=2, max_size=6, unique=True), data=st.data())

@@ -55,7 +55,7 @@ def test_without_a_split_the_first_of_the_usual_ones_is_read_and_said(tmp_path: 
     dataset = load_dataset(address)
     assert len(dataset) == 1
     assert dataset.notes[0] == f"Split of {address[4:]}: test."
-    assert "question from question; references from answer; group from topic." in dataset.notes[1]
+    assert "question from question; references from answer; group from topic; metadata: topic." in dataset.notes[1]
     whole = load_dataset(f"{address}#train", examples="all")
     assert [(e.question, e.references, e.group) for e in whole] == [("Who?", ("Ada",), "looms"), ("Why?", (), "looms")]
     assert (whole.version, whole.notes[-1]) == ("1.1", "1 of 2 examples has no reference.")

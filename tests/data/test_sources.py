@@ -97,11 +97,11 @@ def test_columns_can_be_given(tmp_path: Path) -> None:
     assert dataset.examples == whole(path, columns=ColumnsSpec.model_validate(mapping)).examples
     (example,) = dataset
     assert (example.question, example.references, example.group) == ("Who?", ("Ada", "Lovelace"), "7")
-    assert (example.context, example.metadata) == ("T", {"question": "no"})
-    assert dataset.fields == ("question", "context")
+    assert (example.context, example.metadata) == ("T", {"question": "no", "customer": 7})
+    assert dataset.fields == ("question", "context", "customer")
     assert dataset.notes == (
         f"Columns of {path}: question from q; context from text; references from answer, also_right; "
-        "group from customer; metadata: question.",
+        "group from customer; metadata: question, customer.",
     )
 
 

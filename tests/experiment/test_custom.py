@@ -1,4 +1,4 @@
-"""Own metrics and own tasks: functions of the user's that join a run, and what becomes of their mistakes."""
+"""Custom metrics and tasks: functions of the user's that join a run, and what becomes of their mistakes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from numbers_dataset import dataset, number, right
 import qa_eval
 from qa_eval.data import Example
 from qa_eval.errors import InputError
-from qa_eval.metrics.custom import TAKEN, OwnScore, Score, measure
+from qa_eval.metrics.base import Score
+from qa_eval.metrics.custom import TAKEN, measure
 from qa_eval.stack import RunningStack
 
 NUMBERS = dataset(12)
@@ -47,22 +48,22 @@ def fragile(example: Example, prediction: str) -> float:
     return 0.5
 
 
-def test_own_metrics_stand_beside_the_scores(serve: Serve) -> None:
+def test_custom_metrics_are_beside_the_scores(serve: Serve) -> None:
     gateway = serve(lambda g, p: right(g, p) if number(p) else "something else")
     result = qa_eval.run_experiment(
         NUMBERS, gateway=gateway.url, record=False, metrics={"chars": length, "judge": judged}
     )
     (experiment,) = result.experiments
-    chars, judge = experiment.own_metrics()
+    chars, judge = experiment.summary("chars"), experiment.summary("judge")
     frame = result.to_pandas()
     assert chars.mean == frame["chars"].mean() == frame["answer"].str.len().mean()
     assert judge.mean == pytest.approx((11 - 1) / 12)
-    assert (judge.measured, judge.errors, judge.error) == (12, 0, None)
+    assert (judge.scored, judge.errors, judge.error) == (12, 0, None)
     assert set(frame["judge.label"]) == {"good", "bad"}
     assert frame["judge.explanation"][0].startswith("compared with item-")
     document = json.loads(json.dumps(result.to_json()))
-    assert document["settings"]["metrics"] == ["chars", "judge"]
-    assert document["experiments"][0]["own_metrics"]["judge"]["mean"] == judge.mean
+    assert [metric["name"] for metric in document["spec"]["metrics"]][3:] == ["chars", "judge"]
+    assert document["experiments"][0]["metrics"]["judge"]["mean"] == judge.mean
     assert "judge" in repr(result).splitlines()[1]
     assert "judge" in result._repr_html_()
     assert qa_eval.open_run(result.run_id).experiments == result.experiments
@@ -70,55 +71,56 @@ def test_own_metrics_stand_beside_the_scores(serve: Serve) -> None:
 
 def test_a_metric_that_raises_is_an_error_with_its_name_and_never_a_zero(serve: Serve) -> None:
     result = qa_eval.run_experiment(NUMBERS, gateway=serve(right).url, record=False, metrics=[fragile, length])
-    failing, working = result.experiments[0].own_metrics()
-    assert (failing.name, failing.mean, failing.measured, failing.errors) == ("fragile", 0.5, 10, 2)
+    failing, working = (result.experiments[0].summary(name) for name in ("fragile", "length"))
+    assert (failing.name, failing.mean, failing.scored, failing.errors) == ("fragile", 0.5, 10, 2)
     assert failing.error is not None
     assert failing.error.startswith("ValueError: cannot read numbers-")
-    assert (working.measured, working.errors) == (12, 0)
+    assert (working.scored, working.errors) == (12, 0)
     assert result.experiments[0].mean("exact_match") == 1.0
     assert result.to_pandas()["fragile"].isna().sum() == 2
     assert "2 errors: ValueError: cannot read numbers-" in str(failing)
 
 
-def test_a_question_without_an_answer_has_no_own_score(serve: Serve) -> None:
+def test_a_question_without_an_answer_has_no_custom_score(serve: Serve) -> None:
     gateway = serve(lambda g, p: "" if number(p) == 3 else right(g, p))
     result = qa_eval.run_experiment(NUMBERS, gateway=gateway.url, record=False, metrics=[length])
-    (own,) = result.experiments[0].own_metrics()
-    assert (own.measured, own.errors) == (11, 0)
-    (empty,) = (entry for entry in result.experiments[0].entries if not entry.reply.outcome.is_answer)
-    assert empty.own_scores == ()
+    summary = result.experiments[0].summary("length")
+    assert (summary.scored, summary.errors) == (11, 0)
+    (empty,) = (answer for answer in result.experiments[0].answers if not answer.reply.outcome.is_answer)
+    assert empty.score("length") is None
+    assert [(score.value, score.label) for score in empty.scores or ()] == [(0.0, "empty")] * 3
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "0.5", [1.0], Score(float("nan")), Score("1")])  # type: ignore[arg-type]
 def test_what_is_no_finite_number_is_an_error(value: Any) -> None:
-    ((own,),) = asyncio.run(measure({"odd": lambda example, prediction: value}, [(NUMBERS.examples[0], "x")]))
-    assert own.value is None
-    assert own.explanation is not None
-    assert "no finite number" in own.explanation
+    ((score,),) = asyncio.run(measure({"odd": lambda example, prediction: value}, [(NUMBERS.examples[0], "x")]))
+    assert score.value is None
+    assert score.error is not None
+    assert "not a finite number" in score.error
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**50), 2**50) | st.booleans(), st.booleans())
 def test_any_finite_number_is_kept_as_it_is(value: float, wrapped: bool) -> None:
-    """Feature: litellm-ecs-demo, Property 70: an own metric's finite number comes out as it went in."""
+    """Feature: litellm-ecs-demo, Property 70: a custom metric's finite number comes out as it went in."""
     returned = Score(value, "a", "b") if wrapped else value
-    ((own,),) = asyncio.run(measure({"m": lambda example, prediction: returned}, [(NUMBERS.examples[0], "x")]))
-    assert own == OwnScore("m", float(value), *(("a", "b") if wrapped else ()))
+    ((score,),) = asyncio.run(measure({"m": lambda example, prediction: returned}, [(NUMBERS.examples[0], "x")]))
+    assert score == Score(float(value), *(("a", "b") if wrapped else ()), name="m")
 
 
 def test_numpy_numbers_are_numbers() -> None:
     values = iter([np.float32(0.5), np.int64(2), np.bool_(True)])
     found = asyncio.run(measure({"m": lambda e, p: next(values)}, [(NUMBERS.examples[0], "x")] * 3))  # type: ignore[arg-type,return-value]
-    assert [own.value for (own,) in found] == [0.5, 2.0, 1.0]
+    assert [score.value for (score,) in found] == [0.5, 2.0, 1.0]
 
 
 @pytest.mark.parametrize(
     ("metrics", "sentence"),
     [
         ({"f1": length}, "'f1', which is taken"),
-        ({"no name": length}, "'no name', which is no plain name"),
-        ([lambda example, prediction: 0.0], "'<lambda>', which is no plain name"),
-        ([length, length], "Two metrics are called 'length'"),
+        ({"no name": length}, "'no name' cannot be a metric's name"),
+        ([lambda example, prediction: 0.0], "'<lambda>' cannot be a metric's name"),
+        ([length, length], "Two functions are called 'length'"),
         (["nobodys"], "No installed package offers a metric 'nobodys'"),
     ],
 )
@@ -129,21 +131,20 @@ def test_a_name_that_cannot_be_is_refused(metrics: Any, sentence: str) -> None:
 
 def test_the_taken_names_are_all_columns_there_are(serve: Serve) -> None:
     result = qa_eval.run_experiment(dataset(1), gateway=serve(right).url, record=False)
-    assert set(result.to_pandas().columns) <= TAKEN
+    assert {name for name in result.to_pandas().columns if not name.startswith("metadata.")} <= TAKEN
 
 
 def test_a_run_that_is_resumed_needs_its_metrics_again(serve: Serve) -> None:
     gateway = serve(right)
     begun = qa_eval.run_experiment(
-        NUMBERS, gateway=gateway.url, record=False, metrics=[length], concurrency=1, max_time_s=1e-6
+        NUMBERS, gateway=gateway.url, record=False, metrics=[length], concurrency=1, max_time=1e-6
     )
     assert begun.incomplete
-    with pytest.raises(InputError, match=r"The run has own metrics \(length\): give them again"):
+    with pytest.raises(InputError, match="No installed package offers a metric 'length'"):
         qa_eval.resume(begun.run_id)
-    with pytest.raises(InputError, match="begun without the metric 'fragile'"):
+    with pytest.raises(InputError, match="started without the metric 'fragile'"):
         qa_eval.resume(begun.run_id, metrics=[length, fragile])
-    (own,) = qa_eval.resume(begun.run_id, metrics=[length]).experiments[0].own_metrics()
-    assert own.measured == 12
+    assert qa_eval.resume(begun.run_id, metrics=[length]).experiments[0].summary("length").scored == 12
 
 
 @pytest.fixture
@@ -196,60 +197,64 @@ async def late_answer(example: Example) -> str:
 
 
 @pytest.mark.parametrize("task", [answer, late_answer])
-def test_an_own_task_answers_in_the_gateways_place(task: Any) -> None:
+def test_a_task_answers_in_place_of_the_gateway(task: Any) -> None:
     result = qa_eval.run_experiment(NUMBERS, task=task, record=False, max_errors=1.0)
     (experiment,) = result.experiments
-    assert experiment.model == task.__name__
+    assert (experiment.system, experiment.model) == (task.__name__, None)
     assert experiment.outcomes == {"answered": 9, "task_error": 1, "empty": 1, "invalid_response": 1}
     assert experiment.mean("exact_match") == 9 / 12
-    messages = {entry.example.id: entry.reply.message for entry in experiment.entries}
+    messages = {answer.example.id: answer.reply.message for answer in experiment.answers}
     assert messages["numbers-1"] == "RuntimeError: no thought"
     assert messages["numbers-4"] == "the task returned NoneType, not text"
-    assert result.settings.target == f"task:{task.__name__}"
+    assert result.metadata.systems[0].task == task.__name__
 
 
 def test_a_task_that_takes_too_long_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    from qa_eval.targets.function import OwnTask
+    from qa_eval.targets.function import FunctionTarget
 
     async def forever(example: Example) -> str:
         await asyncio.sleep(60)
         return ""
 
-    asked = OwnTask(forever, NUMBERS, timeout_s=0.05).ask("m", "numbers-0", temperature=0, max_tokens=1)
-    reply = asyncio.run(asked).reply
+    reply = asyncio.run(FunctionTarget(forever, timeout_s=0.05).generate(NUMBERS.examples[0])).reply
     assert (str(reply.outcome), reply.message) == ("timeout", "no answer within 0.05 s")
+
+
+def test_a_task_and_models_are_systems_of_one_run(serve: Serve) -> None:
+    gateway = serve(right)
+    result = qa_eval.run_experiment(
+        NUMBERS, task={"mine": late_answer}, models=["qa"], gateway=gateway.url, record=False, max_errors=1.0
+    )
+    assert [(each.system, each.model) for each in result.experiments] == [("qa", "qa"), ("mine", None)]
+    assert gateway.asked.total() == 12
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"prompt": "{question}"}, "leave out prompt"),
-        ({"target": "chatbot"}, "leave out target"),
-        ({"models": ["a", "b"]}, "one name as its model"),
-        ({"temperature": 0.5}, "does not reach the task"),
-        ({"max_cost": 1.0}, "with the task as the target"),
-        ({"similarity": "gateway"}, "--similarity gateway asks a gateway"),
+        ({"max_cost": 1.0}, "`max_cost` cannot be kept: answer does not say"),
+        ({"similarity": "gateway"}, "`similarity` gateway needs a gateway"),
+        ({"task": [answer, answer]}, "Two functions are called 'answer'"),
     ],
 )
 def test_what_a_task_cannot_have_is_refused(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        qa_eval.run_experiment(NUMBERS, task=answer, record=False, **arguments)
+        qa_eval.run_experiment(NUMBERS, **{"task": answer, "record": False, **arguments})
 
 
 def test_a_task_is_needed_again_to_resume() -> None:
-    begun = qa_eval.run_experiment(NUMBERS, task=late_answer, record=False, concurrency=1, max_time_s=0.02)
+    begun = qa_eval.run_experiment(NUMBERS, task=late_answer, record=False, concurrency=1, max_time=0.02)
     assert begun.incomplete
-    with pytest.raises(InputError, match=r"An own task \(late_answer\) answers this run"):
+    with pytest.raises(InputError, match="The task 'late_answer' is a function that was given from Python"):
         qa_eval.resume(begun.run_id)
     result = qa_eval.resume(begun.run_id, task=late_answer, max_errors=1.0)
-    assert len(result.experiments[0].entries) == 12
+    assert len(result.experiments[0].answers) == 12
 
 
-def test_phoenix_has_the_own_scores_and_errors(in_stack_folder: RunningStack) -> None:
+def test_phoenix_has_the_custom_scores_and_errors(in_stack_folder: RunningStack) -> None:
     result = qa_eval.run_experiment(
-        dataset(12, "own-metrics"),
-        task=lambda example: example.references[0],
-        models=["mine"],
+        dataset(12, "custom-metrics"),
+        task={"mine": lambda example: example.references[0]},
         local=True,
         metrics={"judge": judged, "fragile": fragile},
     )
@@ -259,5 +264,5 @@ def test_phoenix_has_the_own_scores_and_errors(in_stack_folder: RunningStack) ->
     named = {run["output"]["answer"]: {each["name"]: each for each in run["annotations"]} for run in runs}
     judge, failed, worked = named["item-5"]["judge"], named["item-1"]["fragile"], named["item-5"]["fragile"]
     assert (judge["score"], judge["label"], judge["explanation"]) == (1.0, "good", "compared with item-5")
-    assert (failed["score"], failed["error"]) == (None, "ValueError: cannot read own-metrics-1")
+    assert (failed["score"], failed["error"]) == (None, "ValueError: cannot read custom-metrics-1")
     assert (worked["score"], worked["error"]) == (0.5, None)

@@ -22,7 +22,7 @@ def test_tokens_and_cost_of_the_sample() -> None:
     import litellm
 
     cost = qa_eval.estimate_experiment("sample", models=["nova-micro", "qa", "nobody"], repeat=2, max_tokens=32)
-    micro, group, nobody = cost.models
+    micro, group, nobody = cost.systems
     assert micro.calls == 200
     assert 150 * 200 < micro.prompt_tokens < 400 * 200
     row = litellm.model_cost["us.amazon.nova-micro-v1:0"]

@@ -26,11 +26,12 @@ from aiohttp import web
 from fake_gateway import KEY, FakeGateway, Serve, completion, error
 from numbers_dataset import PROMPT, dataset, number, right, run
 
+import qa_eval
 from qa_eval import stack as local_stack
 from qa_eval.data import Dataset
 from qa_eval.experiment import engine
-from qa_eval.experiment.execute import Servers, execute, go_on
-from qa_eval.experiment.plan import Settings
+from qa_eval.experiment.metadata import Servers
+from qa_eval.experiment.observer import NullObserver
 from qa_eval.stack import RunningStack
 
 COMMAND = [sys.executable, "-m", "qa_eval.cli.main"]
@@ -94,13 +95,13 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_asked_twice(
     assert experiment["answered"] == experiment["examples"] == count
     assert experiment["scores"]["exact_match"] == 1.0
     assert len(gateway.asked) == count
-    assert gateway.asked.total() - count <= KILLS * concurrency, "only what was under way is asked again"
+    assert gateway.asked.total() - count <= KILLS * concurrency, "only what was in flight is asked again"
     runs = runs_of(stack.phoenix_url, experiment["phoenix"]["experiment_id"])
     assert len({run["example_id"] for run in runs}) == len(runs) == count
     assert all({a["name"] for a in run["annotations"]} == SCORES for run in runs)
 
 
-def test_of_two_processes_that_resume_one_run_the_second_is_told(serve: Serve, tmp_path: Path) -> None:
+def test_of_two_processes_that_resume_one_run_the_second_is_refused(serve: Serve) -> None:
     async def slow(gateway: FakeGateway, prompt: str) -> Any:
         await asyncio.sleep(0.3)
         return completion(right(gateway, prompt))
@@ -124,9 +125,7 @@ def test_of_two_processes_that_resume_one_run_the_second_is_told(serve: Serve, t
         first.communicate()
 
 
-def test_phoenix_killed_and_started_again_has_everything(
-    serve: Serve, in_stack_folder: RunningStack, tmp_path: Path
-) -> None:
+def test_phoenix_killed_and_started_again_has_everything(serve: Serve, in_stack_folder: RunningStack) -> None:
     stack = in_stack_folder
     restarts: list[threading.Thread] = []
 
@@ -144,7 +143,7 @@ def test_phoenix_killed_and_started_again_has_everything(
         _kill_listener(int(stack.phoenix_url.rsplit(":", 1)[1].split("/")[0]))
         local_stack.up()
 
-    result = run(dataset(150, "restarted"), serve(slow), tmp_path, phoenix=stack.phoenix_url, concurrency=6)
+    result = run(dataset(150, "restarted"), serve(slow), phoenix=stack.phoenix_url, concurrency=6)
     restarts[0].join()
     assert (result.unrecorded, result.unrecorded_reason, result.stopped) == (0, None, None)
     runs = runs_of(stack.phoenix_url, str(result.experiments[0].phoenix_id))
@@ -153,13 +152,12 @@ def test_phoenix_killed_and_started_again_has_everything(
 
 
 def test_the_gateway_killed_and_started_again_is_waited_for(
-    in_stack_folder: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_stack_folder: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = in_stack_folder
     monkeypatch.setattr(engine, "PATIENCE_S", 300.0)
-    settings = Settings(models=("nova-micro",), prompt=PROMPT, concurrency=2, max_tokens=4)
 
-    class Killing(engine.Silent):
+    class Killing(NullObserver):
         count = 0
 
         def answered(self, *_: object) -> None:
@@ -171,16 +169,25 @@ def test_the_gateway_killed_and_started_again_is_waited_for(
 
     killing = Killing()
     servers = Servers(stack.gateway_url, stack.gateway_key)
-    result = asyncio.run(execute(dataset(10), settings, servers, runs_folder=tmp_path, observer=killing))
+    result = qa_eval.run_experiment(
+        dataset(10),
+        servers=servers,
+        models="nova-micro",
+        prompts=PROMPT,
+        concurrency=2,
+        max_tokens=4,
+        record=False,
+        observer=killing,
+    )
     killing.restart.join()
     (experiment,) = result.experiments
     assert result.stopped is None
-    assert len(experiment.entries) == 10
-    assert experiment.outcomes["gateway_error"] == 0, [e.reply.message for e in experiment.entries]
+    assert len(experiment.answers) == 10
+    assert experiment.outcomes["gateway_error"] == 0, [e.reply.message for e in experiment.answers]
 
 
 def test_a_gateway_that_stays_away_stops_the_run_and_fails_nothing(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "PATIENCE_S", 0.5)
 
@@ -190,7 +197,7 @@ def test_a_gateway_that_stays_away_stops_the_run_and_fails_nothing(
 
     gateway = serve(slow)
 
-    class Closing(engine.Silent):
+    class Closing(NullObserver):
         count = 0
 
         def answered(self, *_: object) -> None:
@@ -198,16 +205,14 @@ def test_a_gateway_that_stays_away_stops_the_run_and_fails_nothing(
             if self.count == 30:
                 threading.Thread(target=gateway.close).start()
 
-    settings = Settings(models=("qa",), prompt=PROMPT, concurrency=4)
-    result = asyncio.run(
-        execute(dataset(200), settings, Servers(gateway.url, KEY), runs_folder=tmp_path, observer=Closing())
-    )
-    assert "the gateway was away" in str(result.stopped)
+    result = run(dataset(200), gateway, concurrency=4, observer=Closing())
+    assert "the gateway was unreachable" in str(result.stopped)
     assert set(result.experiments[0].outcomes) <= {"answered", "gateway_error"}
-    kept = len(result.experiments[0].entries)
+    kept = len(result.experiments[0].answers)
     assert 30 <= kept < 200
     other = serve(right)
-    resumed = asyncio.run(go_on(result.journal, Servers(other.url, KEY), retry_failed=True))
+    monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", KEY)
+    resumed = qa_eval.resume(result.run_id, gateway=other.url, retry_failed=True)
     assert resumed.experiments[0].outcomes == {"answered": 200}
     assert resumed.stopped is None
 
@@ -224,7 +229,7 @@ class _Cut(web.Response):
 
 
 def test_a_gateway_that_fails_in_every_way_loses_nothing_and_every_failure_has_its_name(
-    serve: Serve, tmp_path: Path
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = {
         0: lambda g, p: error(503, "busy"),
@@ -235,11 +240,11 @@ def test_a_gateway_that_fails_in_every_way_loses_nothing_and_every_failure_has_i
         5: lambda g, p: web.json_response({"choices": []}),
     }
     gateway = serve(lambda g, p: kinds.get(number(p) % 10, right)(g, p))
-    result = run(dataset(120), gateway, tmp_path, max_errors=1.0, timeout_s=1.0, concurrency=16)
+    result = run(dataset(120), gateway, max_errors=1.0, timeout=1.0, concurrency=16)
     (experiment,) = result.experiments
     assert result.stopped is None
     outcomes = {
-        i: {e.reply.outcome.value for e in experiment.entries if number(e.example.question) % 10 == i}
+        i: {e.reply.outcome.value for e in experiment.answers if number(e.example.question) % 10 == i}
         for i in range(10)
     }
     answered = {"answered"}
@@ -251,29 +256,30 @@ def test_a_gateway_that_fails_in_every_way_loses_nothing_and_every_failure_has_i
         4: {"invalid_response"},
         5: {"invalid_response"},
     }
-    assert len(experiment.entries) == 120
+    assert len(experiment.answers) == 120
     asked = Counter(dict.fromkeys(range(10), 0))
     for prompt, times in gateway.asked.items():
         asked[number(prompt) % 10] += times
     assert [asked[i] for i in range(10)] == [12, 24, 12, 12 * engine.TRIES, 12, 12, 12, 12, 12, 12]
 
     mended = serve(right)
-    again = asyncio.run(go_on(result.journal, Servers(mended.url, KEY), retry_failed=True))
+    monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", KEY)
+    again = qa_eval.resume(result.run_id, gateway=mended.url, retry_failed=True)
     assert again.experiments[0].outcomes == {"answered": 120}
     assert mended.asked.total() == 60
     with sqlite3.connect(result.journal) as journal:
-        assert journal.execute("SELECT count(*) FROM superseded").fetchone() == (60,)
+        assert journal.execute("SELECT count(*) FROM retried").fetchone() == (60,)
     journal.close()
 
 
 def test_a_failure_in_phoenix_is_replaced_by_the_answer_of_a_later_try(
-    serve: Serve, stack: RunningStack, tmp_path: Path
+    serve: Serve, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = serve(lambda g, p: error(500, "boom") if number(p) < 3 and g.asked[p] == 1 else right(g, p))
-    result = run(dataset(12, "mended"), gateway, tmp_path, phoenix=stack.phoenix_url, max_errors=1.0)
+    result = run(dataset(12, "mended"), gateway, phoenix=stack.phoenix_url, max_errors=1.0)
     assert result.experiments[0].outcomes == {"answered": 9, "gateway_error": 3}
-    servers = Servers(gateway.url, KEY, stack.phoenix_url)
-    again = asyncio.run(go_on(result.journal, servers, retry_failed=True))
+    monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", KEY)
+    again = qa_eval.resume(result.run_id, gateway=gateway.url, phoenix=stack.phoenix_url, retry_failed=True)
     assert again.experiments[0].outcomes == {"answered": 12}
     assert again.experiments[0].phoenix_id == result.experiments[0].phoenix_id
     runs = runs_of(stack.phoenix_url, str(again.experiments[0].phoenix_id))
@@ -295,7 +301,7 @@ def test_without_phoenix_the_run_goes_on_and_is_recorded_later(
     )
     assert done.returncode == 2, done.stderr
     assert f"No Phoenix answers at {nowhere}" in done.stderr
-    assert "The run goes on" in done.stderr
+    assert "The run continues" in done.stderr
     found = re.search(r"Phoenix lacks 40 answers.*`qa-eval resume (\S+)` records them", done.stderr)
     assert found
     resumed = subprocess.run(

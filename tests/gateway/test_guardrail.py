@@ -141,7 +141,7 @@ def test_in_an_experiment_a_block_is_an_outcome_with_the_guardrails_own_message(
     result = run_experiment(file, gateway=gateway.url, record=False)
 
     (experiment,) = result.experiments
-    replies = {entry.example.question: entry.reply for entry in experiment.entries}
+    replies = {answer.example.question: answer.reply for answer in experiment.answers}
     assert [str(replies[question].outcome) for question in questions] == ["answered", "blocked_input", "blocked_output"]
     assert replies[questions[1]].message == POLICY.blocked_input_messaging
     assert replies[questions[2]].message == POLICY.blocked_outputs_messaging

@@ -12,7 +12,8 @@ import pytest
 from tls import make_certificate
 
 from qa_eval.errors import InputError
-from qa_eval.http.client import JSON, HttpClient, Unreachable, connect
+from qa_eval.http.base import HttpClient, Unreachable
+from qa_eval.http.client import JSON, connect
 from qa_eval.http.pool import ConnectionPool
 from qa_eval.stack import servers
 

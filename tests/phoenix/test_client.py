@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qa_eval.errors import PhoenixAway, PhoenixError
+from qa_eval.errors import PhoenixError, PhoenixUnavailable
 from qa_eval.phoenix.client import Phoenix
 from qa_eval.phoenix.datasets import fetch_dataset
 
@@ -41,7 +41,7 @@ def test_a_page_in_phoenixs_place_is_no_answer(status: int) -> None:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(PhoenixAway, match="does not say what it has"):
+        with pytest.raises(PhoenixUnavailable, match="does not say what it has"):
             asyncio.run(get(f"http://127.0.0.1:{server.server_address[1]}"))
         with pytest.raises(PhoenixError):
             fetch_dataset(f"http://127.0.0.1:{server.server_address[1]}", None, "x")

@@ -16,7 +16,7 @@ from phoenix.client import Client
 
 from qa_eval.data import Dataset, Example, load_dataset
 from qa_eval.data.upload import upload_dataset
-from qa_eval.errors import DatasetError, InputError, PhoenixAway, PhoenixError
+from qa_eval.errors import DatasetError, InputError, PhoenixError, PhoenixUnavailable
 from qa_eval.phoenix import datasets as room
 from qa_eval.phoenix.client import Phoenix
 from qa_eval.phoenix.datasets import PhoenixDataset, fetch_dataset
@@ -33,17 +33,10 @@ def dataset(name: str, *examples: Example) -> Dataset:
     return Dataset(name, examples, description="for a test", named=True)
 
 
-def upload(
-    stack: RunningStack,
-    data: Dataset,
-    progress: list[tuple[int, int]] | None = None,
-    lines: list[str] | None = None,
-) -> PhoenixDataset:
+def upload(stack: RunningStack, data: Dataset, lines: list[str] | None = None) -> PhoenixDataset:
     async def run() -> PhoenixDataset:
         async with Phoenix(stack.phoenix_url, None) as server:
-            on_progress = (lambda *counts: progress.append(counts)) if progress is not None else lambda *_: None
-            log = lines.append if lines is not None else lambda _: None
-            return await upload_dataset(server.client, data, on_progress=on_progress, log=log)
+            return await upload_dataset(server.client, data, log=(lines if lines is not None else []).append)
 
     return asyncio.run(run())
 
@@ -89,9 +82,9 @@ def test_other_examples_are_never_deleted(stack: RunningStack) -> None:
 
 def test_large_datasets_go_in_bounded_batches(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "BATCH", 10)
-    progress: list[tuple[int, int]] = []
-    uploaded = upload(stack, dataset(next(_names), *(example(i) for i in range(25))), progress)
-    assert progress == [(10, 25), (20, 25), (25, 25)]
+    lines: list[str] = []
+    uploaded = upload(stack, dataset(next(_names), *(example(i) for i in range(25))), lines)
+    assert [line.split(": ")[1] for line in lines] == [f"{n} of 25 examples in Phoenix" for n in (10, 20, 25)]
     assert len(uploaded.node_ids) == 25
 
 
@@ -111,9 +104,9 @@ def test_a_name_that_nobody_chose_gives_way(stack: RunningStack) -> None:
     name, lines = next(_names), []
     upload(stack, dataset(name, example(0)))
     data = replace(dataset(name, example(1)), named=False)
-    first = upload(stack, data, lines=lines)
+    first = upload(stack, data, lines)
     assert first.name == f"{name}-{data.fingerprint[:8]}"
-    assert lines == [f"Phoenix has other examples under {name!r}: these are under {first.name!r}."]
+    assert lines[0] == f"Phoenix has other examples under {name!r}: these are under {first.name!r}."
     again = upload(stack, data)
     assert (again.changed, again.version_id) == (0, first.version_id)
 
@@ -171,7 +164,7 @@ def test_usual_names_win_among_several_keys_and_columns_can_be_given(stack: Runn
     made_in_phoenix(stack, name, [{**cells, "metadata": {"topic": "looms", "alternative": "Lovelace"}}])
     (found,) = load(stack, name)
     assert (found.question, found.context, found.references, found.group) == ("Who?", "Ada.", ("Ada",), "looms")
-    assert found.metadata == {"user": 7, "confidence": 0.5, "alternative": "Lovelace"}
+    assert found.metadata == {"user": 7, "confidence": 0.5, "topic": "looms", "alternative": "Lovelace"}
     (given,) = load(stack, name, columns="references=answer+alternative,group=user")
     assert (given.references, given.group) == (("Ada", "Lovelace"), "7")
     with pytest.raises(InputError, match="`columns` cannot name an id for a dataset in Phoenix"):
@@ -213,7 +206,7 @@ def test_what_is_not_there_is_one_sentence(stack: RunningStack) -> None:
         load(stack, f"{name}@nonsense")
     with pytest.raises(DatasetError, match="names no dataset: give phoenix:NAME"):
         load(stack, "")
-    with pytest.raises(PhoenixAway, match=r"No Phoenix answers at http://127.0.0.1:9: start it"):
+    with pytest.raises(PhoenixUnavailable, match=r"No Phoenix answers at http://127.0.0.1:9: start it"):
         load_dataset("phoenix:x", phoenix_url="http://127.0.0.1:9")
 
 

@@ -12,10 +12,14 @@ from shared_data import squad_file
 
 from qa_eval.data import Dataset, load_dataset
 from qa_eval.data.examples import Example
-from qa_eval.experiment.journal_file import Entry, Scores
-from qa_eval.experiment.plan import Settings
-from qa_eval.experiment.results import ExperimentResult, RunResult
+from qa_eval.experiment.answers import Answer
+from qa_eval.experiment.metadata import DatasetMetadata, RunMetadata
+from qa_eval.experiment.results import RunResult
+from qa_eval.experiment.summary import ExperimentResult
 from qa_eval.metrics import exact_match, f1
+from qa_eval.metrics.base import Score
+from qa_eval.spec.model import BUILT_IN_METRICS, ExperimentSpec
+from qa_eval.spec.systems import resolve_systems
 from qa_eval.targets.outcome import Outcome, Reply
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -32,11 +36,11 @@ def made_run(
     failing: float = 0.0,
 ) -> RunResult:
     """A run of models that gave these answers, by example id; `latency_s` is each one's median."""
-    settings = Settings(models=tuple(answers), prompt="{context}\n{question}", similarity="minilm-of-the-test")
+    spec = ExperimentSpec.model_validate({"models": list(answers), "prompts": ["{context}\n{question}"]})
     experiments = []
     for number, (model, texts) in enumerate(answers.items()):
         rng = np.random.default_rng(number)
-        entries = []
+        made = []
         for example in dataset:
             failed = rng.random() < failing
             reply = Reply(
@@ -47,13 +51,15 @@ def made_run(
                 message="it failed" if failed else "",
                 cost_usd=None if failed else (cost_usd or {}).get(model, 0.0001) * float(rng.uniform(0.8, 1.2)),
             )
-            entries.append(Entry(model, example, reply, _scores(example, reply)))
-        experiments.append(ExperimentResult(model, tuple(entries)))
+            made.append(Answer(model, example, reply, _scores(example, reply)))
+        experiments.append(ExperimentResult(model, tuple(made), BUILT_IN_METRICS, model=model))
     return RunResult(
-        run_id=run_id,
-        dataset=dataset.name,
-        version=dataset.version,
-        settings=settings,
+        metadata=RunMetadata(
+            run_id=run_id,
+            spec=resolve_systems(spec),
+            dataset=DatasetMetadata(name=dataset.name, version=dataset.version),
+            embedder="minilm-of-the-test",
+        ),
         experiments=tuple(experiments),
         journal=Path("journal.sqlite"),
         planned=len(dataset),
@@ -61,11 +67,12 @@ def made_run(
     )
 
 
-def _scores(example: Example, reply: Reply) -> Scores:
+def _scores(example: Example, reply: Reply) -> tuple[Score, ...]:
     if not reply.outcome.is_answer:
-        return Scores(0.0, 0.0, 0.0)
+        return tuple(Score(0.0, name=name) for name in BUILT_IN_METRICS)
     exact, partial = exact_match(reply.text, example.references), f1(reply.text, example.references)
-    return Scores(exact, partial, 0.2 + 0.8 * partial)
+    values = (exact, partial, 0.2 + 0.8 * partial)
+    return tuple(Score(value, name=name) for name, value in zip(BUILT_IN_METRICS, values, strict=True))
 
 
 def right(dataset: Dataset, but_for: int = 0, seed: int = 0) -> dict[str, str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from typing import Any
 
 from fake_gateway import KEY, FakeGateway
 
+import qa_eval
 from qa_eval.data import Dataset, Example
-from qa_eval.experiment.execute import Servers, execute
-from qa_eval.experiment.plan import Settings
+from qa_eval.experiment.metadata import Servers
 from qa_eval.experiment.results import RunResult
 
 PROMPT = "{context}\n\nQuestion: {question}\n\nAnswer:"
@@ -25,11 +23,11 @@ def dataset(count: int, name: str = "numbers") -> Dataset:
             context=f"Number {i} is item-{i}.",
             references=(f"item-{i}",),
             group=f"Article {i % 7}",
-            metadata={"difficulty": "easy", "source": "test"},
+            metadata={"source": "test", "difficulty": "easy"},
         )
         for i in range(count)
     ]
-    return Dataset(name=name, version="1.1", examples=tuple(examples))
+    return Dataset(name, tuple(examples))
 
 
 def right(_: FakeGateway | None, prompt: str) -> str:
@@ -42,7 +40,12 @@ def number(prompt: str) -> int:
     return int(right(None, prompt).removeprefix("item-"))
 
 
-def run(data: Dataset, gateway: FakeGateway, folder: Path, *, phoenix: str | None = None, **settings: Any) -> RunResult:
+def servers(gateway: FakeGateway, phoenix: str | None = None) -> Servers:
+    """A gateway that answers as told, and Phoenix."""
+    return Servers(gateway.url, KEY, phoenix)
+
+
+def run(data: Dataset, gateway: FakeGateway, *, phoenix: str | None = None, **keywords: Any) -> RunResult:
     """A whole run against a gateway that answers as told."""
-    chosen = Settings(**({"prompt": PROMPT, "models": ("qa",)} | settings))
-    return asyncio.run(execute(data, chosen, Servers(gateway.url, KEY, phoenix), runs_folder=folder))
+    keywords = {"prompts": PROMPT, "record": phoenix is not None, **keywords}
+    return qa_eval.run_experiment(data, servers=servers(gateway, phoenix), **keywords)

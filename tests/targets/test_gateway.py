@@ -10,9 +10,16 @@ import pytest
 from aiohttp import web
 from fake_gateway import KEY, Answer, FakeGateway, Serve, blocked, completion, error
 
+from qa_eval.data import Example
 from qa_eval.errors import GatewayError
-from qa_eval.targets.gateway import GatewayClient
-from qa_eval.targets.outcome import Attempt, Outcome, Reply
+from qa_eval.spec.model import Message, PromptSpec
+from qa_eval.targets.base import Attempt
+from qa_eval.targets.gateway import GatewayClient, GatewayTarget
+from qa_eval.targets.outcome import Outcome, Reply
+from qa_eval.tracing.context import TraceContext
+
+ASKED = [{"role": "user", "content": "Who?"}]
+PARAMETERS = {"temperature": 0.0, "max_tokens": 8}
 
 
 def attempt(gateway: FakeGateway, timeout_s: float = 20.0) -> Attempt:
@@ -25,7 +32,7 @@ def ask(gateway: FakeGateway, timeout_s: float = 20.0) -> Reply:
 
 async def ask_url(url: str, timeout_s: float = 20.0) -> Attempt:
     async with GatewayClient(url, KEY, timeout_s=timeout_s) as client:
-        return await client.ask("qa", "Who?", temperature=0.0, max_tokens=8, traceparent="00-1-2-01")
+        return await client.complete("qa", ASKED, PARAMETERS, TraceContext("1", "2"))
 
 
 def check(url: str, key: str | None, *models: str) -> None:
@@ -64,10 +71,10 @@ def test_a_gateway_that_is_not_litellm_is_asked_in_plain_openai(serve: Serve) ->
 
     async def several(url: str) -> list[Attempt]:
         async with GatewayClient(url, KEY) as client:
-            calls = [client.ask("qa", f"Who {i}?", temperature=0.0, max_tokens=8) for i in range(8)]
+            calls = [client.complete("qa", ASKED, PARAMETERS) for _ in range(8)]
             refused = await asyncio.gather(*calls)
             assert all(each.retry for each in refused)
-            return [await client.ask("qa", "Who?", temperature=0.0, max_tokens=8)]
+            return [await client.complete("qa", ASKED, PARAMETERS)]
 
     gateway = serve(strict)
     (last,) = asyncio.run(several(gateway.url))
@@ -153,7 +160,7 @@ def test_a_gateway_that_is_gone_is_unreachable() -> None:
 def test_check_names_what_is_wrong(serve: Serve) -> None:
     gateway = serve(lambda *_: "x")
     check(f"{gateway.url}/v1/", KEY, "qa")
-    with pytest.raises(GatewayError, match="knows no model 'gpt': choose --model from other, qa"):
+    with pytest.raises(GatewayError, match="has no model 'gpt': choose `models` from other, qa"):
         check(gateway.url, KEY, "qa", "gpt")
     with pytest.raises(GatewayError, match="refuses the key: set QA_EVAL_GATEWAY_KEY"):
         check(gateway.url, "wrong", "qa")
@@ -167,3 +174,30 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_target_sends_messages_with_their_fields_and_every_parameter(serve: Serve) -> None:
+    prompt = PromptSpec(
+        messages=(
+            Message(role="system", content="You answer on {product}."),
+            Message(role="user", content="What is it? {{product}}"),
+            Message(role="assistant", content="A thing."),
+            Message(role="user", content="{question}"),
+        )
+    )
+    example = Example("1", " Who made {product}? ", metadata={"product": "Acme", "tier": 2})
+    gateway = serve(lambda *_: "Ada")
+
+    async def generate() -> Attempt:
+        async with GatewayClient(gateway.url, KEY) as client:
+            return await GatewayTarget(client, "qa", prompt, {"top_p": 0.5, "seed": 7}).generate(example)
+
+    assert asyncio.run(generate()).reply.text == "Ada"
+    (request,) = gateway.requests
+    assert [message["content"] for message in request["messages"]] == [
+        "You answer on Acme.",
+        "What is it? {product}",
+        "A thing.",
+        "Who made {product}?",
+    ]
+    assert (request["top_p"], request["seed"], "temperature" in request) == (0.5, 7, False)

@@ -1,4 +1,4 @@
-"""The adaptive pace: against a gateway whose latency is a rule, in simulated time."""
+"""The adaptive limit: against a gateway whose latency is a rule, in simulated time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_eval.targets import limiter
-from qa_eval.targets.limiter import FIRST, MOST, Pace
+from qa_eval.targets.limiter import FIRST, MOST, ConcurrencyLimiter
 
 
-def windows(found: Pace, latency: object, count: int) -> None:
-    """Answers at the pace's own limit, each with the latency that this limit causes."""
+def windows(found: ConcurrencyLimiter, latency: object, count: int) -> None:
+    """Answers at the limiter's own limit, each with the latency that this limit causes."""
     for _ in range(count):
         for _ in range(found.limit + max(limiter._LEAST_SAMPLES, found.limit)):
             found.answered(latency(found.limit))  # type: ignore[operator]
 
 
 def test_it_grows_while_latency_holds_and_has_a_bound() -> None:
-    found = Pace(None)
+    found = ConcurrencyLimiter(None)
     windows(found, lambda _: 0.5, 3)
     assert found.limit == 8 * FIRST
     windows(found, lambda _: 0.5, 20)
@@ -29,13 +29,13 @@ def test_it_grows_while_latency_holds_and_has_a_bound() -> None:
 
 
 def test_it_settles_where_the_gateway_begins_to_queue() -> None:
-    found = Pace(None)
+    found = ConcurrencyLimiter(None)
     windows(found, lambda limit: 0.5 * max(1.0, limit / 40), 60)
     assert 30 <= found.limit <= 80
 
 
 def test_it_shrinks_when_the_gateway_slows_down_and_recovers() -> None:
-    found = Pace(None)
+    found = ConcurrencyLimiter(None)
     windows(found, lambda _: 0.5, 4)
     before = found.limit
     windows(found, lambda _: 2.0, 12)
@@ -45,8 +45,8 @@ def test_it_shrinks_when_the_gateway_slows_down_and_recovers() -> None:
     assert found.limit > low
 
 
-def test_429_halves_once_for_all_that_were_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Pace(None)
+def test_429_halves_once_for_all_that_were_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ConcurrencyLimiter(None)
     windows(found, lambda _: 0.5, 2)
     for _ in range(20):
         found.throttled(None)
@@ -59,7 +59,7 @@ def test_429_halves_once_for_all_that_were_under_way(monkeypatch: pytest.MonkeyP
 
 def test_nothing_is_asked_before_the_gateway_wants_to_be() -> None:
     async def waited() -> float:
-        found = Pace(4)
+        found = ConcurrencyLimiter(4)
         found.throttled(0.3)
         start = time.monotonic()
         await found.acquire()
@@ -68,8 +68,8 @@ def test_nothing_is_asked_before_the_gateway_wants_to_be() -> None:
     assert 0.29 < asyncio.run(waited()) < 0.6
 
 
-def test_a_fixed_pace_stays() -> None:
-    found = Pace(5)
+def test_a_fixed_limit_stays() -> None:
+    found = ConcurrencyLimiter(5)
     windows(found, lambda _: 9.0, 5)
     found.throttled(None)
     assert found.limit == 5
@@ -78,7 +78,7 @@ def test_a_fixed_pace_stays() -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(st.floats(0.001, 100), st.none()), max_size=300))
 def test_it_is_never_without_a_slot_and_never_above_its_bound(events: list[float | None]) -> None:
-    found = Pace(None)
+    found = ConcurrencyLimiter(None)
     for event in events:
         if event is None:
             found.throttled(None)
@@ -87,9 +87,9 @@ def test_it_is_never_without_a_slot_and_never_above_its_bound(events: list[float
         assert 1 <= found.limit <= MOST
 
 
-def test_no_more_are_under_way_than_the_limit_says() -> None:
+def test_no_more_are_in_flight_than_the_limit_says() -> None:
     async def most() -> int:
-        found, seen, tasks = Pace(3), 0, set()
+        found, seen, tasks = ConcurrencyLimiter(3), 0, set()
 
         async def one() -> None:
             await asyncio.sleep(0.01)
@@ -97,7 +97,7 @@ def test_no_more_are_under_way_than_the_limit_says() -> None:
 
         for _ in range(30):
             await found.acquire()
-            seen = max(seen, found.under_way)
+            seen = max(seen, found.in_flight)
             tasks.add(asyncio.create_task(one()))
         await asyncio.gather(*tasks)
         return seen

@@ -6,15 +6,14 @@
 Scores and shares count 0 to 1 over all questions, latency in seconds, cost in US dollars a question. A rule fails
 when the whole 95 % interval violates it and passes when none of it does. Between the two the sample cannot tell:
 that is `inconclusive`, and passes or fails as the caller says, never silently. Where the bootstrap has no interval
-because articles hardly vary, the sign-flip test about the rule's limit decides instead. Two runs that do not differ on
+because groups hardly vary, the sign-flip test about the rule's limit decides instead. Two runs that do not differ on
 a single question differ by 0.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -28,29 +27,29 @@ from qa_eval.analysis.measures import (
     comparable,
     difference,
     find_measure,
-    own_value,
     paired_values,
     same_everywhere,
+    system_value,
 )
 from qa_eval.analysis.observations import Observations
 from qa_eval.analysis.sources import Source, observe
 from qa_eval.data.examples import Dataset
 from qa_eval.errors import InputError
-from qa_eval.statistics import Estimate, offset_p_value
+from qa_eval.experiment.results import RunResult
+from qa_eval.spec.values import RULE
+from qa_eval.statistics import ALPHA, Estimate, offset_p_value
 
 Kind = Literal["fail-on", "require"]
 OnInconclusive = Literal["pass", "fail"]
-_RULE = re.compile(r"\s*([A-Za-z]\w*)\s*(<=|>=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
 _HOLDS: dict[str, Callable[[float, float], bool]] = {
     "<": lambda value, limit: value < limit,
     "<=": lambda value, limit: value <= limit,
     ">": lambda value, limit: value > limit,
     ">=": lambda value, limit: value >= limit,
 }
-ALPHA = 0.05
 
 
-class State(StrEnum):
+class RuleState(StrEnum):
     """What a rule came to."""
 
     PASSED = "passed"
@@ -74,10 +73,10 @@ class Rule:
         Raises:
             InputError: It is no rule, or names no measure.
         """
-        match = _RULE.fullmatch(text)
+        match = RULE.fullmatch(text)
         if match is None:
             example = "f1 < -0.02" if kind == "fail-on" else "em >= 0.6"
-            raise InputError(f"--{kind} {text!r} is no rule: write one like {example!r}.")
+            raise InputError(f"`{kind.replace('-', '_')}` must be a rule like {example!r}, not {text!r}.")
         return cls(kind, find_measure(match[1]), match[2], float(match[3]))
 
     def __str__(self) -> str:
@@ -90,12 +89,12 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class RuleCheck:
     """One rule on one candidate."""
 
     rule: Rule
     candidate: str
-    state: State
+    state: RuleState
     estimate: Estimate
     p_value: float | None = None
     """Of the test about the limit, where that decided."""
@@ -104,8 +103,8 @@ class Check:
     def sentence(self) -> str:
         """The finding with its figures."""
         subject = "difference" if self.rule.kind == "fail-on" else "value"
-        told = f"{self.candidate}: {self.rule}: {self.state}"
-        return f"{told}; the {subject} is {_figure(self.rule.measure, self.estimate.estimate)}, {self._certainty()}"
+        finding = f"{self.candidate}: {self.rule}: {self.state}"
+        return f"{finding}; the {subject} is {_figure(self.rule.measure, self.estimate.estimate)}, {self._certainty()}"
 
     def _certainty(self) -> str:
         low, high = self.estimate.low, self.estimate.high
@@ -135,7 +134,7 @@ class Check:
 class GateResult:
     """All checks, and what they come to."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[RuleCheck, ...]
     inconclusive: OnInconclusive
     comparison: Comparison | None = None
 
@@ -152,8 +151,8 @@ class GateResult:
     @property
     def text(self) -> str:
         """The gate's verdict: a line a check, and how inconclusive ones are treated."""
-        unclear = sum(check.state is State.INCONCLUSIVE for check in self.checks)
-        ending = f"{unclear} inconclusive; inconclusive rules {self.inconclusive} (--inconclusive {self.inconclusive})"
+        unclear = sum(check.state is RuleState.INCONCLUSIVE for check in self.checks)
+        ending = f"{unclear} inconclusive; inconclusive rules {self.inconclusive}"
         return "\n".join(
             (
                 f"gate {'passed' if self.passed else 'FAILED'}: {ending}",
@@ -181,14 +180,16 @@ class GateResult:
                 reason = _xml(check.sentence)
                 ElementTree.SubElement(case, "failure", message=reason, type=str(check.state)).text = reason
             ElementTree.SubElement(case, "system-out").text = _xml(
-                f"{check.sentence}\n--inconclusive {self.inconclusive}"
+                f"{check.sentence}\ninconclusive rules {self.inconclusive}"
             )
         root = ElementTree.Element("testsuites")
         root.append(suite)
         return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
-    def _fails(self, check: Check) -> bool:
-        return check.state is State.FAILED or (check.state is State.INCONCLUSIVE and self.inconclusive == "fail")
+    def _fails(self, check: RuleCheck) -> bool:
+        return check.state is RuleState.FAILED or (
+            check.state is RuleState.INCONCLUSIVE and self.inconclusive == "fail"
+        )
 
 
 class GateFailed(AssertionError):
@@ -243,7 +244,7 @@ def parse_rules(fail_on: Iterable[str], require: Iterable[str]) -> list[Rule]:
 
 
 def judge(comparison: Comparison, rules: Sequence[Rule], inconclusive: OnInconclusive) -> GateResult:
-    """Check every rule on every candidate of a comparison, on the common questions.
+    """RuleCheck every rule on every candidate of a comparison, on the common questions.
 
     Raises:
         InputError: A rule asks for what the sources do not tell.
@@ -259,8 +260,26 @@ def judge(comparison: Comparison, rules: Sequence[Rule], inconclusive: OnInconcl
     return GateResult(tuple(checks), inconclusive, comparison)
 
 
+def judge_run(result: RunResult) -> GateResult:
+    """RuleCheck the rules of a run's own specification: its systems against its baseline, the first by default.
+
+    Raises:
+        InputError: A rule asks for what the run does not tell.
+    """
+    spec = result.metadata.spec.gate
+    rules = parse_rules(spec.fail_on, spec.require)
+    systems = observe([result])
+    baseline = spec.baseline or systems[0].name
+    ordered = sorted(systems, key=lambda system: system.name != baseline)
+    if len(ordered) == 1:
+        return judge_alone(ordered, rules, spec.inconclusive)
+    judged = judge(compare_systems(ordered), rules, spec.inconclusive)
+    own = [_check_value(rule, ordered[0]) for rule in rules if rule.kind == "require"]
+    return replace(judged, checks=(*own, *judged.checks))
+
+
 def judge_alone(systems: Sequence[Observations], rules: Sequence[Rule], inconclusive: OnInconclusive) -> GateResult:
-    """Check the rules on one system's own values.
+    """RuleCheck the rules on one system's own values.
 
     Raises:
         InputError: There is no system, a rule needs a baseline, or asks for what the source does not tell.
@@ -276,45 +295,45 @@ def judge_alone(systems: Sequence[Observations], rules: Sequence[Rule], inconclu
 
 def _check_word(inconclusive: str) -> None:
     if inconclusive not in ("pass", "fail"):
-        raise InputError(f"--inconclusive {inconclusive} is unknown: give pass or fail.")
+        raise InputError(f"`inconclusive` must be pass or fail, not `{inconclusive}`.")
 
 
-def _check_difference(rule: Rule, baseline: Observations, candidate: Observations) -> Check:
+def _check_difference(rule: Rule, baseline: Observations, candidate: Observations) -> RuleCheck:
     problem = comparable(rule.measure, baseline, candidate)
     if problem is not None:
         raise InputError(f"'{rule}' cannot be judged: {problem}.")
     estimate = difference(rule.measure, baseline, candidate)
     state, p_value = _judged(rule, estimate, lambda: paired_values(rule.measure, baseline, candidate))
-    return Check(rule, candidate.name, state, estimate, p_value)
+    return RuleCheck(rule, candidate.name, state, estimate, p_value)
 
 
-def _check_value(rule: Rule, system: Observations) -> Check:
+def _check_value(rule: Rule, system: Observations) -> RuleCheck:
     if not available(rule.measure, system):
         raise InputError(f"'{rule}' cannot be judged: it is not known for every question of {system.name}.")
-    estimate = own_value(rule.measure, system)
+    estimate = system_value(rule.measure, system)
 
     def values() -> tuple[list[float], list[float], list[str]]:
-        _, own, articles = paired_values(rule.measure, system, system)
-        return [0.0] * len(own), own, articles
+        _, own, groups = paired_values(rule.measure, system, system)
+        return [0.0] * len(own), own, groups
 
     state, p_value = _judged(rule, estimate, values)
-    return Check(rule, system.name, state, estimate, p_value)
+    return RuleCheck(rule, system.name, state, estimate, p_value)
 
 
 def _judged(
     rule: Rule, estimate: Estimate, values: Callable[[], tuple[list[float], list[float], list[str]]]
-) -> tuple[State, float | None]:
+) -> tuple[RuleState, float | None]:
     """What the interval says of the rule; without one, what the test about the limit says."""
     state = state_of(rule, estimate)
     if state is not None:
         return state, None
     if rule.measure.read is None:
-        return State.INCONCLUSIVE, None
+        return RuleState.INCONCLUSIVE, None
     p_value = offset_p_value(*values(), rule.limit)
-    return (_state([rule.violated_by(estimate.estimate)]) if p_value <= ALPHA else State.INCONCLUSIVE), p_value
+    return (_state([rule.violated_by(estimate.estimate)]) if p_value <= ALPHA else RuleState.INCONCLUSIVE), p_value
 
 
-def state_of(rule: Rule, estimate: Estimate) -> State | None:
+def state_of(rule: Rule, estimate: Estimate) -> RuleState | None:
     """What an estimate's interval says of a rule; None where it has none."""
     if same_everywhere(estimate):
         return _state([rule.violated_by(0.0)])
@@ -323,10 +342,10 @@ def state_of(rule: Rule, estimate: Estimate) -> State | None:
     return _state([rule.violated_by(estimate.low), rule.violated_by(estimate.high)])
 
 
-def _state(violated: Sequence[bool]) -> State:
+def _state(violated: Sequence[bool]) -> RuleState:
     if all(violated):
-        return State.FAILED
-    return State.INCONCLUSIVE if any(violated) else State.PASSED
+        return RuleState.FAILED
+    return RuleState.INCONCLUSIVE if any(violated) else RuleState.PASSED
 
 
 def _figure(measure: Measure, value: float) -> str:

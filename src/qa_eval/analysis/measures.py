@@ -48,7 +48,7 @@ class Measure:
     """The score that it is the mean of, where it is one's."""
     read: Callable[[Observation], float | None] | None = None
     """Its value for one question, where it is a mean; None where that is not known."""
-    share: float = 0.0
+    quantile: float = 0.0
     """The quantile, where it is a latency's."""
 
     def number(self, value: float, *, sign: bool = False) -> str:
@@ -78,8 +78,8 @@ MEASURES = {
         ),
         Measure("answered", "answered", Unit.POINTS, read=lambda each: each.answered),
         Measure("failed", "failed", Unit.POINTS, higher_is_better=False, read=lambda each: each.failed),
-        Measure("p50_latency", "p50 latency", Unit.SECONDS, higher_is_better=False, share=0.5),
-        Measure("p95_latency", "p95 latency", Unit.SECONDS, higher_is_better=False, share=0.95),
+        Measure("p50_latency", "p50 latency", Unit.SECONDS, higher_is_better=False, quantile=0.5),
+        Measure("p95_latency", "p95 latency", Unit.SECONDS, higher_is_better=False, quantile=0.95),
         Measure(
             "cost",
             "cost of 1,000 questions",
@@ -107,26 +107,30 @@ def find_measure(name: str) -> Measure:
 
 
 def available(measure: Measure, system: Observations) -> bool:
-    """Whether the system's source tells what the measure takes."""
-    if measure.read is not None:
-        return all(measure.read(item) is not None for item in system.items.values())
-    answered = [item for item in system.items.values() if item.answered]
-    return bool(answered) and all(item.latencies for item in answered)
+    """Whether the system's source has what the measure needs.
+
+    A score is a mean over the questions that have one: a question without references has none.
+    """
+    if measure.read is None:
+        answered = [item for item in system.items.values() if item.answered]
+        return bool(answered) and all(item.latencies for item in answered)
+    known = _measured(measure, system)
+    return bool(known) if measure.score else len(known) == len(system)
 
 
-def own_value(measure: Measure, system: Observations, *, seed: int = 0) -> Estimate:
+def system_value(measure: Measure, system: Observations, *, seed: int = 0) -> Estimate:
     """The measure of one system, with its 95 % interval."""
     if measure.read is None:
-        return quantile_interval(_latencies(list(system.items.values())), measure.share, seed=seed)
+        return quantile_interval(_latencies(list(system.items.values())), measure.quantile, seed=seed)
     bounded = measure.unit is Unit.POINTS
-    values = _values(measure, list(system.items.values()))
+    items = [system.items[key] for key in _measured(measure, system)]
     estimate = mean_interval(
-        values, _articles(system.items.values()), seed=seed, bounds=(0.0, 1.0 if bounded else np.inf)
+        _values(measure, items), _groups(items), seed=seed, bounds=(0.0, 1.0 if bounded else np.inf)
     )
     if estimate.low is not None or not bounded:
         return estimate
-    low, high = share_interval(estimate.estimate, estimate.effective_articles)
-    method = "exact binomial interval, each article taken for one question"
+    low, high = share_interval(estimate.estimate, estimate.effective_groups)
+    method = "exact binomial interval, each group taken for one question"
     return replace(estimate, low=low, high=high, method=method)
 
 
@@ -135,13 +139,11 @@ def difference(measure: Measure, baseline: Observations, candidate: Observations
 
     Latency is compared on the questions that both answered.
     """
-    pairs = [(item, candidate.items[key]) for key, item in baseline.items.items()]
     if measure.read is None:
-        pairs = [pair for pair in pairs if all(item.latencies for item in pair)]
-        first, second = zip(*pairs, strict=True)
-        return quantile_difference(_latencies(first), _latencies(second), measure.share, seed=seed)
-    first, second = zip(*pairs, strict=True)
-    return paired_difference(_values(measure, first), _values(measure, second), _articles(first), seed=seed)
+        pairs = [(item, candidate.items[key]) for key, item in baseline.items.items()]
+        first, second = zip(*(pair for pair in pairs if all(item.latencies for item in pair)), strict=True)
+        return quantile_difference(_latencies(first), _latencies(second), measure.quantile, seed=seed)
+    return paired_difference(*paired_values(measure, baseline, candidate), seed=seed)
 
 
 def comparable(measure: Measure, baseline: Observations, candidate: Observations) -> str | None:
@@ -151,10 +153,11 @@ def comparable(measure: Measure, baseline: Observations, candidate: Observations
             return f"not known for every question of {system.name}"
     if measure.score == "semantic_similarity" and baseline.similarity != candidate.similarity:
         return "the embedders differ, or are not known"
-    if measure.read is None and not any(
-        item.latencies and candidate.items[key].latencies for key, item in baseline.items.items()
-    ):
-        return "no question was answered by both"
+    if measure.read is None:
+        if not any(item.latencies and candidate.items[key].latencies for key, item in baseline.items.items()):
+            return "no question was answered by both"
+    elif _measured(measure, baseline) != _measured(measure, candidate):
+        return "not known for the same questions"
     return None
 
 
@@ -166,24 +169,30 @@ def same_everywhere(estimate: Estimate) -> bool:
 def paired_values(
     measure: Measure, baseline: Observations, candidate: Observations
 ) -> tuple[list[float], list[float], list[str]]:
-    """The two systems' values of the same questions, and the questions' articles."""
-    pairs = [(item, candidate.items[key]) for key, item in baseline.items.items()]
-    first, second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    return _values(measure, first), _values(measure, second), _articles(first)
+    """The two systems' values of the same questions, and the questions' groups."""
+    keys = _measured(measure, baseline)
+    first, second = [baseline.items[key] for key in keys], [candidate.items[key] for key in keys]
+    return _values(measure, first), _values(measure, second), _groups(first)
+
+
+def _measured(measure: Measure, system: Observations) -> list[str]:
+    """The questions of a system that have a value, by id."""
+    assert measure.read is not None, "a quantile has no values"
+    return [key for key, item in system.items.items() if measure.read(item) is not None]
 
 
 def _values(measure: Measure, items: Sequence[Observation]) -> list[float]:
     assert measure.read is not None, "a quantile has no values"
     values = [value for item in items if (value := measure.read(item)) is not None]
-    assert len(values) == len(items), "asked for after `available`"
+    assert len(values) == len(items), "asked for after `comparable`"
     return values
 
 
-def _articles(items: Iterable[Observation]) -> list[str]:
-    return [item.question.title for item in items]
+def _groups(items: Iterable[Observation]) -> list[str]:
+    return [item.question.group for item in items]
 
 
 def _latencies(items: Sequence[Observation]) -> Sample:
-    pairs = [(latency, item.question.title) for item in items for latency in item.latencies]
+    pairs = [(latency, item.question.group) for item in items for latency in item.latencies]
     values = np.array([latency for latency, _ in pairs], dtype=np.float64)
-    return Sample(values, tuple(title for _, title in pairs))
+    return Sample(values, tuple(group for _, group in pairs))

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from qa_eval.data.examples import Dataset, Example
 from qa_eval.data.questions import question_type
 from qa_eval.metrics import exact_match, f1
+from qa_eval.spec.write import write_spec
 from qa_eval.targets.outcome import Outcome
 
 if TYPE_CHECKING:
-    from qa_eval.experiment.journal_file import Entry
-    from qa_eval.experiment.results import ExperimentResult, RunResult
+    from qa_eval.experiment.answers import Answer
+    from qa_eval.experiment.results import RunResult
+    from qa_eval.experiment.summary import ExperimentResult
 
 
 INCOMPLETE = "incomplete"
 """The key in a system's configuration that says that its run ended early."""
+SPECIFICATION = "specification"
+"""The key in a system's configuration with the whole specification of its run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,12 @@ class Question:
     """What was asked, as far as it is known; an export need not hold the context."""
 
     id: str
-    title: str
-    """The article: questions of one article are not independent."""
+    group: str
+    """What it shares with others (an article, a customer): questions of one group are not independent."""
     text: str = ""
     context: str = ""
     references: tuple[str, ...] = ()
-    difficulty: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def type(self) -> str:
@@ -46,7 +50,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ObservedAnswer:
     """What became of one asking; one for each repetition."""
 
     text: str
@@ -61,7 +65,7 @@ class Observation:
     """One question with all its answers."""
 
     question: Question
-    answers: tuple[Answer, ...]
+    answers: tuple[ObservedAnswer, ...]
     scores: Mapping[str, float]
     """By name, the mean over the repetitions; one without an answer counts 0."""
 
@@ -124,19 +128,21 @@ class Observations:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ScoredAnswer:
     """One asking with its scores: what the sources give, before repetitions are gathered."""
 
     question: Question
-    answer: Answer
+    answer: ObservedAnswer
     scores: Mapping[str, float]
 
 
-def gather(name: str, asked: Iterable[Asked], *, similarity: str = "", config: Mapping[str, Any]) -> Observations:
+def gather(
+    name: str, answers: Iterable[ScoredAnswer], *, similarity: str = "", config: Mapping[str, Any]
+) -> Observations:
     """Bring the repetitions of each question together and average their scores."""
-    by_id: dict[str, list[Asked]] = {}
-    for each in asked:
-        by_id.setdefault(each.question.id, []).append(each)
+    by_id: dict[str, list[ScoredAnswer]] = {}
+    for scored in answers:
+        by_id.setdefault(scored.question.id, []).append(scored)
     items = {
         identifier: Observation(
             question=several[0].question,
@@ -152,53 +158,74 @@ def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: fmean(each[name] for each in scores) for name in scores[0] if all(name in each for each in scores)}
 
 
-def of_run(result: RunResult) -> list[Observations]:
+def from_run(result: RunResult) -> list[Observations]:
     """The systems of a run: one a model, named by it."""
-    return [of_experiment(experiment, result) for experiment in result.experiments]
+    return [from_experiment(experiment, result) for experiment in result.experiments]
 
 
-def of_experiment(experiment: ExperimentResult, run: RunResult | None = None) -> Observations:
-    """One model's answers; those that are not scored yet are left out."""
-    settings = {} if run is None else run.settings.to_json()
-    facts = {} if run is None else {"run": run.run_id, "dataset": run.dataset, "squad_version": run.version}
-    if run is not None and len(experiment.entries) < run.planned:
-        facts[INCOMPLETE] = f"{len(experiment.entries):,} of {run.planned:,} questions asked"
+def from_experiment(experiment: ExperimentResult, run: RunResult | None = None) -> Observations:
+    """One system's answers; those that are not scored yet are left out."""
+    facts: dict[str, Any] = {}
+    if run is not None:
+        facts = {
+            "run": run.run_id,
+            "name": run.metadata.spec.name,
+            "dataset": run.dataset,
+            "squad_version": run.version,
+        }
+        if len(experiment.answers) < run.planned:
+            facts[INCOMPLETE] = f"{len(experiment.answers):,} of {run.planned:,} questions asked"
     return gather(
-        experiment.model,
-        (_of_entry(entry) for entry in experiment.entries if entry.scores is not None),
-        similarity=str(settings.get("similarity", "")),
-        config={**facts, "model": experiment.model, **{k: v for k, v in settings.items() if k != "models"}},
+        experiment.system,
+        (_scored(answer) for answer in experiment.answers if answer.scores is not None),
+        similarity="" if run is None else run.metadata.embedder,
+        config={**facts, "model": experiment.model, **_described(experiment, run)},
     )
 
 
-def _of_entry(entry: Entry) -> Asked:
-    reply, scores = entry.reply, entry.scores
-    return Asked(
-        question_of(entry.example),
-        Answer(reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd),
-        asdict(scores) if is_dataclass(scores) else {},
+def _described(experiment: ExperimentResult, run: RunResult | None) -> dict[str, Any]:
+    """The system's specification, and what holds for the whole run."""
+    if run is None:
+        return {}
+    spec = run.metadata.spec
+    system = next(system for system in spec.systems if system.name == experiment.system)
+    described = {
+        **system.model_dump(mode="json", exclude_defaults=True),
+        "repeat": spec.repeat,
+        "concurrency": spec.concurrency,
+        "embedder": run.metadata.embedder,
+        SPECIFICATION: write_spec(spec),
+    }
+    return {name: value for name, value in described.items() if name not in ("name", "model")}
+
+
+def _scored(answer: Answer) -> ScoredAnswer:
+    reply = answer.reply
+    return ScoredAnswer(
+        question_of(answer.example),
+        ObservedAnswer(reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd),
+        {score.name: score.value for score in answer.scores or () if score.value is not None},
     )
 
 
 def question_of(example: Example) -> Question:
     """A dataset's example, as comparisons know it."""
-    difficulty = str(example.metadata.get("difficulty", ""))
-    return Question(example.id, example.group, example.question, example.context, example.references, difficulty)
+    return Question(example.id, example.group, example.question, example.context, example.references, example.metadata)
 
 
-def of_predictions(name: str, predictions: Mapping[str, str], dataset: Dataset) -> Observations:
+def from_predictions(name: str, predictions: Mapping[str, str], dataset: Dataset) -> Observations:
     """A predictions file's answers with their official scores; a question without a prediction scores 0."""
-    missing = Answer("", Outcome.EMPTY, "there is no prediction")
+    missing = ObservedAnswer("", Outcome.EMPTY, "there is no prediction")
 
-    def asked(example: Example) -> Asked:
+    def asked(example: Example) -> ScoredAnswer:
         text = predictions.get(example.id)
         if text is None:
-            return Asked(question_of(example), missing, {"exact_match": 0.0, "f1": 0.0})
+            return ScoredAnswer(question_of(example), missing, {"exact_match": 0.0, "f1": 0.0})
         scores = {
             "exact_match": exact_match(text, example.references, dataset.version),
             "f1": f1(text, example.references, dataset.version),
         }
-        return Asked(question_of(example), Answer(text), scores)
+        return ScoredAnswer(question_of(example), ObservedAnswer(text), scores)
 
     return gather(
         name,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qa_eval.analysis.comparison import Comparison
     from qa_eval.analysis.gate import GateResult
 
-SOURCES = "Runs (id, its start, `latest`, RUN:MODEL), exports, predictions files, or Phoenix experiments."
+SOURCES = "Runs (name, id, its start, `latest`, RUN:SYSTEM), exports, predictions files, or Phoenix experiments."
 Dataset = Annotated[
     str | None, typer.Option(metavar="FILE", help="The questions that predictions files answer; as for `score`.")
 ]
@@ -41,7 +41,7 @@ def command(
     ] = None,
     inconclusive: Annotated[
         str,
-        typer.Option(metavar="pass|fail", help="What a rule does that the sample can neither show kept nor broken."),
+        typer.Option(metavar="pass|fail", help="What a rule does when the sample cannot tell."),
     ] = "pass",
     dataset: Dataset = None,
     phoenix: PhoenixUrl = None,
@@ -70,13 +70,13 @@ def command(
         write(junit, result.to_junit())
     _print(comparison, result, as_json=as_json, as_markdown=as_markdown)
     if not result.passed:
-        typer.echo(f"qa-eval: the gate says no: {result.reason}.", err=True)
+        typer.echo(f"qa-eval: the gate failed: {result.reason}.", err=True)
         raise typer.Exit(1)
 
 
 def phoenix_of(url: str | None, sources: list[str]) -> str | None:
     """The Phoenix that was named, or the local stack's where one is needed and runs."""
-    from qa_eval.analysis.sources import is_experiment
+    from qa_eval.analysis.sources.phoenix import is_experiment
 
     if url is not None or not any(is_experiment(source) for source in sources):
         return url
@@ -118,7 +118,7 @@ def _show(comparison: Comparison) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from qa_eval.analysis.comparison import HEADER
+    from qa_eval.analysis.tables import HEADER
 
     console = Console(highlight=False)
     for sentence in comparison.verdicts:
@@ -140,7 +140,7 @@ def _show(comparison: Comparison) -> None:
 
 
 def _show_changed(console: Console, comparison: Comparison) -> None:
-    from qa_eval.analysis.comparison import changed_row
+    from qa_eval.analysis.tables import changed_row
 
     if comparison.changed:
         console.print("\nThe questions that changed most:")

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qa_eval.cli.options import count
-from qa_eval.errors import InputError
+from qa_eval.cli.options import setting
+from qa_eval.spec.settings import BY_KEYWORD
+from qa_eval.words import from_here
 
 if TYPE_CHECKING:
     from qa_eval.data import Dataset, Example
 
 app = typer.Typer(help="Show datasets, and load them into Phoenix.", no_args_is_help=True, rich_markup_mode=None)
 
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATASET",
-        help="sample, squad, squad_v2, a file (CSV, TSV, JSON, JSON Lines, Parquet), hub:ORG/NAME or phoenix:NAME.",
-    ),
-]
-Columns = Annotated[
-    str | None, typer.Option(metavar="MAP", help="Columns of the dataset: question=q,references=a+b,group=c.")
-]
-Examples = Annotated[str, typer.Option(metavar="N|all", help="Number of examples.")]
-Seed = Annotated[int, typer.Option(help="Random seed of the subset.")]
-Strata = Annotated[
-    str, typer.Option(metavar="difficulty|group|question-type|COLUMN|none", help="Keep each stratum's proportion.")
-]
+Source = Annotated[str, typer.Argument(metavar="DATASET", help=BY_KEYWORD["dataset"].help)]
+Columns = Annotated[str | None, setting("columns")]
+Examples = Annotated[str | None, setting("examples")]
+Seed = Annotated[str | None, setting("seed")]
+Strata = Annotated[str | None, setting("stratify_by")]
 PhoenixUrl = Annotated[
     str | None,
     typer.Option(metavar="URL", help="A running Phoenix; its key: PHOENIX_API_KEY.  [default: the local stack's]"),
@@ -41,54 +32,60 @@ PhoenixUrl = Annotated[
 def show(
     dataset: Source = "sample",
     columns: Columns = None,
-    examples: Examples = "5",
-    seed: Seed = 0,
-    stratify_by: Strata = "none",
+    examples: Annotated[str, typer.Option(metavar="N|all", help="Number of examples.")] = "5",
+    seed: Seed = None,
+    stratify_by: Strata = None,
     phoenix: PhoenixUrl = None,
 ) -> None:
     """Show questions with their context, references and metadata."""
-    loaded = _load(dataset, columns, examples, seed, stratify_by, None, phoenix)
+    loaded = _load(phoenix, dataset=dataset, columns=columns, examples=examples, seed=seed, stratify_by=stratify_by)
     for example in loaded:
         typer.echo("\n".join(_lines(example, loaded)) + "\n")
-    typer.echo(repr(loaded), err=True)
+    typer.echo(f"{loaded.name}: {loaded.size}", err=True)
 
 
 @app.command()
 def load(
     dataset: Source = "sample",
     columns: Columns = None,
-    examples: Examples = "100",
-    seed: Seed = 0,
-    stratify_by: Strata = "none",
-    dataset_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the dataset in Phoenix.")] = None,
+    examples: Examples = None,
+    seed: Seed = None,
+    stratify_by: Strata = None,
+    dataset_name: Annotated[str | None, setting("dataset_name")] = None,
     phoenix: PhoenixUrl = None,
 ) -> None:
     """Load a dataset into Phoenix; loading it again changes nothing."""
     from qa_eval.data.upload import upload_dataset
     from qa_eval.phoenix.client import Phoenix
+    from qa_eval.servers import phoenix_server
 
     async def upload(loaded: Dataset) -> str:
-        async with Phoenix(*_phoenix(phoenix)) as server:
+        async with Phoenix(*phoenix_server(phoenix)) as server:
             await server.check()
-            stored = await upload_dataset(
-                server.client,
-                loaded,
-                on_progress=lambda done, total: typer.echo(f"{done} of {total} sent", err=True),
-                log=lambda line: typer.echo(line, err=True),
-            )
+            stored = await upload_dataset(server.client, loaded, log=partial(typer.echo, err=True))
             summary = f"{stored.name}: {len(stored.node_ids)} examples, {stored.changed} new or changed"
             return f"{summary}\n{server.url}/datasets/{stored.id}"
 
-    typer.echo(asyncio.run(upload(_load(dataset, columns, examples, seed, stratify_by, dataset_name, phoenix))))
+    loaded = _load(
+        phoenix,
+        dataset=dataset,
+        columns=columns,
+        examples=examples,
+        seed=seed,
+        stratify_by=stratify_by,
+        dataset_name=dataset_name,
+    )
+    typer.echo(asyncio.run(upload(loaded)))
 
 
 @app.command("list")
 def list_(phoenix: PhoenixUrl = None) -> None:
     """List the datasets in Phoenix."""
     from qa_eval.phoenix.client import Phoenix
+    from qa_eval.servers import phoenix_server
 
     async def names() -> list[str]:
-        async with Phoenix(*_phoenix(phoenix)) as server:
+        async with Phoenix(*phoenix_server(phoenix)) as server:
             await server.check()
             found = await server.client.datasets.list()
             return [f"{each['name']}  ({each['example_count']} examples)" for each in found]
@@ -97,31 +94,17 @@ def list_(phoenix: PhoenixUrl = None) -> None:
         typer.echo(line)
 
 
-def _load(
-    dataset: str,
-    columns: str | None,
-    examples: str,
-    seed: int,
-    stratify_by: str,
-    name: str | None,
-    phoenix: str | None,
-) -> Dataset:
-    """The dataset; what should be known of how it was read goes to standard error."""
-    from qa_eval import load_dataset
+def _load(phoenix: str | None, **given: str | None) -> Dataset:
+    """The dataset of these settings; what should be known of how it was read goes to standard error."""
+    from qa_eval.data.load import read_dataset
+    from qa_eval.servers import phoenix_server
+    from qa_eval.spec.load import build_spec
 
-    url, key = _phoenix(phoenix) if dataset.startswith("phoenix:") else (None, None)
-    loaded = load_dataset(
-        dataset,
-        columns=columns,
-        examples=count(examples),
-        seed=seed,
-        stratify_by=stratify_by,
-        name=name,
-        phoenix_url=url,
-        phoenix_key=key,
-    )
+    spec = build_spec(given).spec.dataset
+    url, key = phoenix_server(phoenix) if spec.phoenix else (None, None)
+    loaded = read_dataset(spec, phoenix_url=url, phoenix_key=key)
     for note in loaded.notes:
-        typer.echo(note, err=True)
+        typer.echo(from_here(note), err=True)
     return loaded
 
 
@@ -135,15 +118,3 @@ def _lines(example: Example, dataset: Dataset) -> list[str]:
     if example.metadata:
         lines.append("  Metadata: " + ", ".join(f"{name}: {value}" for name, value in example.metadata.items()))
     return lines
-
-
-def _phoenix(url: str | None) -> tuple[str, str | None]:
-    """The Phoenix to talk to, and its key."""
-    from qa_eval import stack
-
-    if url is not None:
-        return url, os.environ.get("PHOENIX_API_KEY")
-    running = stack.find()
-    if running is None:
-        raise InputError("No Phoenix given: use --phoenix URL, or start the local stack with `qa-eval stack up`.")
-    return running.phoenix_url, running.phoenix_key

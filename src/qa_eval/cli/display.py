@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,21 +19,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from qa_eval.errors import Interrupted, StoppedEarly
+from qa_eval.words import counted, from_here
 
 if TYPE_CHECKING:
+    from qa_eval.analysis.gate import GateResult
+    from qa_eval.experiment.answers import Answer
     from qa_eval.experiment.plan import Plan
-    from qa_eval.experiment.results import ExperimentResult, RunResult
+    from qa_eval.experiment.results import RunResult
+    from qa_eval.experiment.summary import ExperimentResult
     from qa_eval.targets.outcome import Reply
 
 
 @contextmanager
-def showing(display: Display, *, as_json: bool, local: bool = False) -> Iterator[Callable[[RunResult], None]]:
-    """Show a run while it goes on; call what this yields with its result. Then end as the run did.
+def showing(display: Display, *, as_json: bool) -> Iterator[Callable[[RunResult], None]]:
+    """Show a run while it is in progress; call what this yields with its result. Then end as the run did.
 
     Args:
         display: Where progress is shown.
         as_json: Print one JSON document instead of the table.
-        local: The local stack was used; say that it stays up.
     """
     results: list[RunResult] = []
     try:
@@ -42,26 +45,33 @@ def showing(display: Display, *, as_json: bool, local: bool = False) -> Iterator
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; {display.kept()}") from None
     for result in results:
+        gate = judge_run(result)
         if as_json:
-            sys.stdout.write(json.dumps(result.to_json(), indent=2) + "\n")
+            document = result.to_json() | ({} if gate is None else {"gate": gate.to_json()})
+            sys.stdout.write(json.dumps(document, indent=2) + "\n")
         else:
             show_result(result)
-        _conclude(result, local)
+            if gate is not None:
+                typer.echo(gate.text)
+        _conclude(result, gate)
 
 
-def _conclude(result: RunResult, local: bool) -> None:
-    """Say what stays behind, and end as the run did."""
+def _conclude(result: RunResult, gate: GateResult | None) -> None:
+    """Report what is left to do, and end as the run did."""
     resume = f"`qa-eval resume {result.run_id}`"
-    if local:
-        typer.echo("The local stack stays up; `qa-eval stack down` stops it.", err=True)
+    if result.metadata.spec.servers.local:
+        typer.echo("The local stack is still running; `qa-eval stack down` stops it.", err=True)
     if result.unrecorded:
         typer.echo(
             f"Phoenix lacks {result.unrecorded} answers. {result.unrecorded_reason} {resume} records them.", err=True
         )
     if result.stopped:
-        raise StoppedEarly(f"stopped early: {result.stopped} What was received is kept; {resume} goes on.")
+        raise StoppedEarly(f"stopped early: {result.stopped} The answers so far are kept; {resume} continues.")
     if result.unrecorded:
         raise typer.Exit(2)
+    if gate is not None and not gate.passed:
+        typer.echo(f"qa-eval: the gate failed: {gate.reason}.", err=True)
+        raise typer.Exit(1)
 
 
 class Display:
@@ -99,31 +109,38 @@ class Display:
     def report(self, line: str) -> None:
         """One line about what takes time."""
         if not self._quiet:
-            self._console.print(line, markup=False, soft_wrap=True)
+            self._console.print(from_here(line), markup=False, soft_wrap=True)
 
     def started(self, plan: Plan, journal: Path, answered: int) -> None:
-        """The run begins or goes on."""
+        """The run starts or is resumed."""
         self._journal, self._total, self._earlier = journal, len(plan), answered
-        per_model = len(plan) // len(plan.settings.models)
-        models = ", ".join(plan.settings.models)
-        times = f", {plan.settings.repeat} times each" if plan.settings.repeat > 1 else ""
+        systems = plan.metadata.system_names
+        times = f", {plan.spec.repeat} times each" if plan.spec.repeat > 1 else ""
         earlier = f"; {answered} of {len(plan)} are answered already" if answered else ""
-        questions = f"{len(plan.dataset)} questions of {plan.dataset.name}{times}"
-        self.report(f"Run {plan.run_id}: {questions}, asked of {models}{earlier}")
-        for model in plan.settings.models:
-            self._counts[model] = _Count(per_model)
-            # The models take turns, so that an earlier process has asked each of them about as much.
-            done = answered // len(plan.settings.models)
-            self._bars[model] = self._progress.add_task(model, total=per_model, completed=done, note="")
+        name = f"{plan.spec.name} ({plan.metadata.run_id})" if plan.spec.name else plan.metadata.run_id
+        questions = f"{counted(len(plan.dataset), 'question')} of {plan.dataset.name}{times}"
+        self.report(f"Run {name}: {questions}, asked of {', '.join(systems)}{earlier}")
+        for system in systems:
+            self._counts[system] = _Count(plan.questions_per_system)
+            # The systems are interleaved, so that an earlier process has asked each of them about as much.
+            done = answered // len(systems)
+            self._bars[system] = self._progress.add_task(
+                system, total=plan.questions_per_system, completed=done, note=""
+            )
         self._recording = self._progress.add_task("in Phoenix", total=len(plan), note="", visible=False)
 
-    def answered(self, model: str, reply: Reply, exact_match: float, f1: float) -> None:
+    def answered(self, system: str, reply: Reply) -> None:
         """One more answer is durable."""
-        count = self._counts[model]
-        count.add(reply, exact_match, f1)
-        self._progress.update(self._bars[model], advance=1, note=count.note())
+        count = self._counts[system]
+        count.add(reply)
+        self._progress.update(self._bars[system], advance=1, note=count.note())
         if self._progress.disable and count.is_milestone():
-            self.report(f"{model}: {count.done} of {count.total}  {count.note()}")
+            self.report(f"{system}: {count.done} of {count.total}  {count.note()}")
+
+    def scored(self, answers: Sequence[Answer]) -> None:
+        """Some more have their scores."""
+        for answer in answers:
+            self._counts[answer.system].add_scores(answer)
 
     def recorded(self, count: int) -> None:
         """Phoenix has some more."""
@@ -135,96 +152,145 @@ class Display:
         if self._journal is None:
             return "no question had been asked."
         done = self._earlier + sum(count.done for count in self._counts.values())
-        return f"{done} of {self._total} answers are kept; `qa-eval resume {self._journal.parent.name}` goes on."
+        return f"{done} of {self._total} answers are kept; `qa-eval resume {self._journal.parent.name}` continues."
+
+
+def judge_run(result: RunResult) -> GateResult | None:
+    """The verdict of the gate in the run's specification; None where it has no rules or the run is not whole."""
+    rules = result.metadata.spec.gate
+    if not (rules.fail_on or rules.require) or result.incomplete:
+        return None
+    from qa_eval.analysis.gate import judge_run as judge
+
+    return judge(result)
 
 
 def show_result(result: RunResult) -> None:
     """The table and the link, on standard output."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-
-    from qa_eval.experiment.results import COLUMNS
+    from rich.text import Text
 
     console = Console(highlight=False)
-    title = f"{result.dataset}, SQuAD v{result.version}, {result.planned} questions a model"
-    if result.incomplete:
-        asked = ", ".join(f"{len(experiment.entries)} of {experiment.model}" for experiment in result.experiments)
-        title = f"STOPPED EARLY, NOT A RESULT: {title}, only {asked} asked"
     table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+        title=Text(_title(result)),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
-    for name, _ in COLUMNS:
-        # A narrow terminal breaks the titles, never the figures.
-        table.add_column(name.replace(" ", "\n"), justify="left" if name == "model" else "right", no_wrap=True)
-    for experiment in result.experiments:
-        table.add_row(*(cell(experiment) for _, cell in COLUMNS))
+    header, *rows = result.cells()
+    for place, name in enumerate(header):
+        # A narrow terminal breaks the titles and the systems' names, never the figures.
+        table.add_column(
+            Text(name.replace(" ", "\n")),
+            justify="right" if place else "left",
+            no_wrap=place > 0,
+            overflow="fold",
+            min_width=None if place else min(12, max(len(row[0]) for row in rows)),
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
     console.print(table)
     for experiment in result.experiments:
         for line in _remarks(experiment):
-            console.print(f"{experiment.model}: {line}", soft_wrap=True)
+            console.print(f"{experiment.system}: {line}", soft_wrap=True, markup=False)
     if result.url:
-        console.print(f"Dashboard: {result.url}", soft_wrap=True)
+        console.print(f"Dashboard: {result.url}", soft_wrap=True, markup=False)
+
+
+def _title(result: RunResult) -> str:
+    questions = f"{result.dataset}, {result.questions_per_system}"
+    if result.metadata.spec.name:
+        questions = f"{result.metadata.spec.name}: {questions}"
+    if not result.incomplete:
+        return questions
+    asked = ", ".join(f"{len(experiment.answers)} of {experiment.system}" for experiment in result.experiments)
+    return f"STOPPED EARLY, NOT A RESULT: {questions}, only {asked} asked"
 
 
 def _remarks(experiment: ExperimentResult) -> Iterator[str]:
-    """What the table does not say of a model."""
-    if experiment.answered < len(experiment.entries):
+    """What the table does not say of a system."""
+    built_in = [name for name in ("exact_match", "f1") if name in experiment.metrics]
+    if experiment.answered < len(experiment.answers):
         outcomes = ", ".join(f"{count} {name}" for name, count in sorted(experiment.outcomes.items()))
         answered = ", ".join(
-            f"{title} {100 * mean:.2f}"
-            for title, score in (("EM", "exact_match"), ("F1", "f1"))
-            if (mean := experiment.mean(score, answered_only=True)) is not None
+            f"{_SHORT[name]} {100 * mean:.2f}"
+            for name in built_in
+            if (mean := experiment.mean(name, answered_only=True)) is not None
         )
         yield f"{outcomes}; a question without an answer scores 0"
         yield f"over the answered ones alone: {answered or 'no score'}"
     if experiment.blocked:
-        yield f"the guardrail blocked {100 * experiment.blocked / len(experiment.entries):.1f} % of the questions"
+        yield f"the guardrail blocked {100 * experiment.blocked / len(experiment.answers):.1f} % of the questions"
     if len(experiment.deployments) > 1:
         total = experiment.deployments.total()
         yield ", ".join(f"{100 * n / total:.0f} % {name}" for name, n in experiment.deployments.most_common())
-    yield _intervals(experiment)
-    yield from map(str, experiment.own_metrics())
+    yield from _scored_in_part(experiment)
+    yield from _intervals(experiment, built_in)
+    yield from (str(experiment.summary(name)) for name in experiment.custom)
 
 
-def _intervals(experiment: ExperimentResult) -> str:
+def _scored_in_part(experiment: ExperimentResult) -> Iterator[str]:
+    """How many questions the scores are over, where some have no references."""
+    if "f1" in experiment.metrics and experiment.answers:
+        scored = experiment.summary("f1").scored
+        if 0 < scored < len(experiment.answers):
+            yield f"{scored} of {len(experiment.answers)} questions have a reference; EM and F1 are over these"
+
+
+def _intervals(experiment: ExperimentResult, metrics: Sequence[str]) -> Iterator[str]:
     """How far the scores can be trusted, in a line."""
     parts = []
-    for title, score in (("EM", "exact_match"), ("F1", "f1")):
-        estimate = experiment.interval(score)
+    for name in metrics:
+        estimate = experiment.interval(name)
         if estimate is None:
-            return "nothing is scored"
+            yield "nothing is scored"
+            return
         if estimate.low is None or estimate.high is None:
-            return str(estimate.reason)
-        parts.append(f"{title} {100 * estimate.low:.1f} to {100 * estimate.high:.1f}")
-    return f"{', '.join(parts)}, with 95 % confidence"
+            yield str(estimate.reason)
+            return
+        parts.append(f"{_SHORT[name]} {100 * estimate.low:.1f} to {100 * estimate.high:.1f}")
+    if parts:
+        yield f"{', '.join(parts)}, with 95 % confidence"
+
+
+_SHORT = {"exact_match": "EM", "f1": "F1"}
 
 
 class _Count:
-    """Running numbers of one model."""
+    """Running numbers of one system."""
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.done = 0
         self._start = time.monotonic()
-        self._exact_match = 0.0
-        self._f1 = 0.0
+        self._sums: dict[str, tuple[float, int]] = {}
         self._errors = 0
         self._cost: float | None = None
 
-    def add(self, reply: Reply, exact_match: float, f1: float) -> None:
+    def add(self, reply: Reply) -> None:
+        """Count an answer."""
         self.done += 1
-        self._exact_match += exact_match
-        self._f1 += f1
         self._errors += reply.outcome.is_error
         if reply.cost_usd is not None:
             self._cost = (self._cost or 0.0) + reply.cost_usd
 
+    def add_scores(self, answer: Answer) -> None:
+        """Count its scores."""
+        for name in _SHORT:
+            if (value := answer.score(name)) is not None:
+                total, count = self._sums.get(name, (0.0, 0))
+                self._sums[name] = total + value, count + 1
+
     def note(self) -> str:
+        """Rate, scores so far, cost and failures."""
         rate = self.done / max(1e-3, time.monotonic() - self._start)
+        scores = "".join(f"  {_SHORT[name]} {100 * total / count:.1f}" for name, (total, count) in self._sums.items())
         cost = "" if self._cost is None else f"  ${self._cost:.4f}"
         errors = f"  {self._errors} failed" if self._errors else ""
-        scores = f"EM {100 * self._exact_match / self.done:.1f}  F1 {100 * self._f1 / self.done:.1f}"
-        return f"{rate:.1f}/s  {scores}{cost}{errors}"
+        return f"{rate:.1f}/s{scores}{cost}{errors}"
 
     def is_milestone(self) -> bool:
         """Whether this is worth a plain line: every tenth part."""

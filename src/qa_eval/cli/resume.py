@@ -1,4 +1,4 @@
-"""`qa-eval resume`: go on with a run that was stopped, killed, or not recorded."""
+"""`qa-eval resume`: continue a run that was stopped, killed, or not recorded."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from qa_eval.cli.options import concurrency as at_once
-from qa_eval.cli.options import seconds
+from qa_eval.cli.options import AS_JSON, setting
 
 
 def command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or `latest`.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's name or id, the beginning of its id, or `latest`.")
+    ],
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again what ended in an error.")] = False,
     gateway: Annotated[
         str | None, typer.Option(metavar="URL", help="The gateway, if it has moved; its key: QA_EVAL_GATEWAY_KEY.")
@@ -19,35 +20,34 @@ def command(
     phoenix: Annotated[
         str | None, typer.Option(metavar="URL", help="Phoenix, if it has moved; its key: PHOENIX_API_KEY.")
     ] = None,
-    concurrency: Annotated[
-        str, typer.Option(metavar="N|auto", help="How many questions are under way at once.")
-    ] = "auto",
+    concurrency: Annotated[str | None, setting("concurrency")] = None,
     max_errors: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Stop when more than this share fails.  [default: the run's]")
+        str | None,
+        typer.Option(metavar="SHARE", help="Stop when more than this share fails.  [default: the run's]"),
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(metavar="USD", help="Stop before the whole run has spent more than this.")
+        str | None, typer.Option(metavar="USD", help="Stop before the whole run has spent more than this.")
     ] = None,
-    max_time: Annotated[str | None, typer.Option(metavar="SECONDS|10m|1h", help="Stop asking after this time.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    max_time: Annotated[str | None, setting("max_time")] = None,
+    as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
-    """Ask what a run has not answered yet, and record what Phoenix lacks; nothing is asked or paid twice."""
-    import qa_eval
+    """Ask the unanswered questions of a run, and record what Phoenix lacks; nothing is asked or paid twice."""
     from qa_eval.cli.display import Display, showing
+    from qa_eval.run import resume
 
     display = Display(quiet=as_json)
     with showing(display, as_json=as_json) as show:
         show(
-            qa_eval.resume(
+            resume(
                 run,
                 retry_failed=retry_failed,
                 gateway=gateway,
                 phoenix=phoenix,
-                concurrency=at_once(concurrency),
+                concurrency=concurrency,
                 max_errors=max_errors,
                 max_cost=max_cost,
-                max_time_s=seconds(max_time),
+                max_time=max_time,
                 observer=display,
-                report=display.report,
+                on_progress=display.report,
             )
         )

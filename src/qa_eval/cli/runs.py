@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from qa_eval.experiment.runs import RunSummary
 
-app = typer.Typer(help="See the runs of this machine, and export them.", no_args_is_help=True, rich_markup_mode=None)
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or `latest`.")]
+app = typer.Typer(help="Show the runs of this machine, and export them.", no_args_is_help=True, rich_markup_mode=None)
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or id, the beginning of its id, or `latest`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 FORMATS = ("jsonl", "csv", "parquet")
 
@@ -30,6 +30,7 @@ def list_(as_json: AsJson = False) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from qa_eval import list_runs
 
@@ -41,21 +42,35 @@ def list_(as_json: AsJson = False) -> None:
         typer.echo("There are no runs yet: `qa-eval run-experiment --local` makes one.")
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("run", "dataset", "models", "answered", "state"):
-        table.add_column(title, overflow="fold", no_wrap=title in ("run", "answered"))
+    for title in ("run", "dataset", "systems", "answered", "state"):
+        width = 22 if title == "run" else None  # an id is never broken
+        table.add_column(title, overflow="fold", no_wrap=title == "answered", min_width=width)
     for run in runs:
-        table.add_row(run.run_id, run.dataset, ", ".join(run.models), f"{run.answered} of {run.planned}", _state(run))
+        name = f"{run.name}\n{run.run_id}" if run.name else run.run_id
+        answered = f"{run.answered} of {run.planned}"
+        table.add_row(*map(Text, (name, run.dataset, ", ".join(run.systems), answered, _state(run))))
     Console(highlight=False).print(table)
 
 
 @app.command()
-def show(run: Run = "latest", as_json: AsJson = False) -> None:
+def show(
+    run: Run = "latest",
+    spec: Annotated[
+        bool, typer.Option("--spec", help="Print the resolved specification: running it is the same experiment.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show the table of a run, as at its end."""
     from qa_eval import open_run
     from qa_eval.cli.display import show_result
+    from qa_eval.spec.write import write_spec
 
     result = open_run(run)
-    if as_json:
+    if spec:
+        specification = result.metadata.spec
+        text = json.dumps(specification.to_data(), indent=2) + "\n" if as_json else write_spec(specification)
+        sys.stdout.write(text)
+    elif as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
     else:
         show_result(result)
@@ -65,7 +80,7 @@ def show(run: Run = "latest", as_json: AsJson = False) -> None:
 def export(
     run: Run = "latest",
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to; standard output without it (not for parquet).")
+        Path | None, typer.Option(metavar="FILE", help="Output file; standard output without it (not for parquet).")
     ] = None,
     form: Annotated[
         str | None,
@@ -79,7 +94,7 @@ def export(
     if chosen not in FORMATS:
         raise InputError(f"The format {chosen!r} is unknown: give --format {', '.join(FORMATS)}.")
     if chosen == "parquet" and output is None:
-        raise InputError("Parquet is no text: give --output FILE.")
+        raise InputError("Parquet is not text: give --output FILE.")
     result = open_run(run)
     frame = result.to_pandas()
     frame.insert(0, "run", result.run_id)
@@ -109,5 +124,5 @@ def _state(run: RunSummary) -> str:
     if run.stopped:
         return f"stopped: {run.stopped}"
     if run.answered < run.planned:
-        return "not complete; `resume` goes on"
+        return "not complete; `resume` continues"
     return f"complete, Phoenix lacks {run.unrecorded}" if run.unrecorded else "complete"

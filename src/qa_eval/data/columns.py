@@ -51,6 +51,10 @@ class Roles:
         return f"Columns of {label}: {'; '.join(parts)}."
 
 
+_GROUP_ALONE = ("group", "title")
+"""Names of a group's column that say no more than that: `title` is SQuAD's article."""
+
+
 def find_roles(
     label: str, names: Sequence[str], spec: ColumnsSpec | None = None, hints: Mapping[str, str] | None = None
 ) -> Roles:
@@ -78,7 +82,9 @@ def find_roles(
         )
     taken = {column for columns in roles.values() for column in columns}
     single = {role: columns[0] for role, columns in roles.items() if role != "references"}
-    metadata = tuple(name for name in names if name not in taken)
+    # The group's column stays usable in prompts and breakdowns under its own name.
+    grouped = [name for name in roles.get("group", ()) if "group" in named or name.casefold() not in _GROUP_ALONE]
+    metadata = tuple(name for name in names if name not in taken or (name in grouped and name.casefold() != "group"))
     return Roles(**single, references=roles.get("references", ()), metadata=metadata)
 
 

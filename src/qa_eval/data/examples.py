@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from qa_eval.data.identity import content_text, digest, group_of_context
+from qa_eval.words import counted
 
 Difficulty = Literal["easy", "medium", "hard"]
 SquadVersion = Literal["1.1", "2.0"]
@@ -72,8 +73,14 @@ class Dataset:
         return iter(self.examples)
 
     def __repr__(self) -> str:
-        groups = len({example.group for example in self.examples})
-        return f"Dataset({self.name!r}, {len(self)} examples in {groups} groups, SQuAD v{self.version})"
+        return f"Dataset({self.name!r}, {self.size})"
+
+    @property
+    def size(self) -> str:
+        """The number of examples and of their groups, in words."""
+        examples, groups = len(self), len({example.group for example in self.examples})
+        scored = ", scored as SQuAD v2.0" if self.version == "2.0" else ""
+        return f"{counted(examples, 'example')} in {counted(groups, 'group')}{scored}"
 
     @cached_property
     def fields(self) -> tuple[str, ...]:

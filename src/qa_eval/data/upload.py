@@ -11,21 +11,14 @@ from qa_eval.data.phoenix_records import to_phoenix
 from qa_eval.phoenix.datasets import PhoenixDataset, Upload, upload_records
 
 
-async def upload_dataset(
-    client: AsyncClient,
-    dataset: Dataset,
-    *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-    log: Callable[[str], None] = lambda line: None,
-) -> PhoenixDataset:
+async def upload_dataset(client: AsyncClient, dataset: Dataset, *, log: Callable[[str], None]) -> PhoenixDataset:
     """Make Phoenix hold exactly this dataset; nothing is sent of what it has.
 
     Args:
         client: Phoenix's client.
         dataset: What to upload. Where Phoenix has other examples under its name and the user did not choose that
             name, the dataset gets a name with its fingerprint.
-        on_progress: Called after each batch with the number of examples sent and to send.
-        log: Called with one line where another name had to be taken.
+        log: Called with a line after each batch, and where another name had to be taken.
 
     Raises:
         PhoenixError: The user chose the name, and Phoenix has other examples under it.
@@ -40,4 +33,4 @@ async def upload_dataset(
         description=dataset.description,
         other_name=None if dataset.named else f"{dataset.name}-{dataset.fingerprint[:8]}",
     )
-    return await upload_records(client, upload, on_progress=on_progress, log=log)
+    return await upload_records(client, upload, log=log)

@@ -97,7 +97,7 @@ def context_of(value: Any, *, textual: bool) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: dates as ISO text, bytes as text, what is no number as nothing."""
+    """A value as JSON can hold it: dates as ISO text, bytes as text, NaN as null."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -119,7 +119,7 @@ def plain(value: Any) -> Any:
 
 
 def _number(value: float) -> str:
-    """Nothing where it is no number; without the `.0` that tables give to whole numbers beside empty cells."""
+    """None for NaN; without the `.0` that tables give to whole numbers beside empty cells."""
     if math.isnan(value):
         return ""
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -17,7 +17,7 @@ from qa_eval.aws.lex import LexBot
 from qa_eval.blueprint.gateway import LiteLLMConfig
 from qa_eval.data.load import load_dataset
 from qa_eval.errors import QaEvalError
-from qa_eval.experiment.execute import Servers
+from qa_eval.experiment.metadata import Servers
 from qa_eval.experiment.results import RunResult
 from qa_eval.gateway_check.live import LiveGateway
 from qa_eval.run import run_experiment
@@ -85,7 +85,7 @@ def _check_result(result: RunResult, min_f1: float) -> Iterator[str]:
     if result.stopped:
         yield f"The experiment stopped early: {result.stopped}"
     # An empty answer is not an error of the platform; the gate on F1 counts it.
-    if any(entry.reply.outcome.is_error for entry in experiment.entries):
+    if any(answer.reply.outcome.is_error for answer in experiment.answers):
         outcomes = ", ".join(f"{count} {name}" for name, count in sorted(experiment.outcomes.items()))
         yield f"Not every question was answered: {outcomes}."
     if result.unrecorded:
@@ -97,7 +97,7 @@ def _check_result(result: RunResult, min_f1: float) -> Iterator[str]:
 
 def _missing_traces(stack: DeployedStack, result: RunResult) -> Iterator[str]:
     """Traces without the gateway's span, after waiting for the gateway's next batches of spans."""
-    missing = {str(entry.reply.trace_id) for experiment in result.experiments for entry in experiment.entries}
+    missing = {str(answer.reply.trace_id) for experiment in result.experiments for answer in experiment.answers}
     end = time.monotonic() + _TRACES_TIMEOUT_S
     with httpx.Client(headers={"Authorization": f"Bearer {stack.phoenix_key}"}, timeout=30) as client:
         while missing := {trace for trace in missing if not _has_gateway_span(client, stack.phoenix_url, trace)}:

@@ -1,4 +1,4 @@
-"""What a run would take, before anything is sent: questions, tokens, and the cost by LiteLLM's price map."""
+"""What a run would use, before anything is sent: questions, tokens, and the cost by LiteLLM's price map."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from qa_eval.data.examples import Dataset
-from qa_eval.experiment.plan import Settings
-from qa_eval.targets.prompt import Prompt
+from qa_eval.experiment.plan import Plan
+from qa_eval.spec.model import SystemSpec
+from qa_eval.targets.prompt import render
 
-SCHEMA = "qa-eval/estimate@1"
+SCHEMA = "qa-eval/estimate@2"
 
 
 @dataclass(frozen=True)
-class ModelEstimate:
-    """What one model group would take."""
+class SystemEstimate:
+    """What one system would use."""
 
-    model: str
+    system: str
     calls: int
     prompt_tokens: int
     completion_tokens: int
@@ -27,17 +27,17 @@ class ModelEstimate:
     cost_usd: float | None
     """With the group's cheapest deployment, the guardrail not included; None where no price is known."""
     cost_usd_most: float | None
-    """With its dearest, each answer as long as `max_tokens` allows."""
+    """With its most expensive one, each answer as long as `max_tokens` allows."""
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What a run would take; tokens are counted by LiteLLM's default tokenizer, so they are near, not exact."""
+    """What a run would use; tokens are counted by LiteLLM's default tokenizer, so they are near, not exact."""
 
     dataset: str
     examples: int
     repeat: int
-    models: tuple[ModelEstimate, ...]
+    systems: tuple[SystemEstimate, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--dry-run --json` prints."""
@@ -45,41 +45,48 @@ class CostEstimate:
 
     def __repr__(self) -> str:
         lines = [f"{self.examples} questions of {self.dataset}, {self.repeat} time(s) each; nothing was sent"]
-        for each in self.models:
+        for each in self.systems:
             cost = (
                 "no price is known"
                 if each.cost_usd is None
                 else f"about {each.cost_usd:.4f} USD, at most {each.cost_usd_most:.4f}"
             )
             lines.append(
-                f"{each.model}: {each.calls} calls, about {each.prompt_tokens} tokens in and "
+                f"{each.system}: {each.calls} calls, about {each.prompt_tokens} tokens in and "
                 f"{each.completion_tokens} out, {cost}"
             )
         return "\n".join([*lines, "Prices are LiteLLM's; a guardrail costs extra."])
 
 
-def estimate(dataset: Dataset, settings: Settings, deployments: Mapping[str, Sequence[str]]) -> CostEstimate:
+def estimate(plan: Plan, deployments: Mapping[str, Sequence[str]]) -> CostEstimate:
     """Estimate a run.
 
     Args:
-        dataset: The questions.
-        settings: The models, the prompt, the repetitions.
+        plan: What would be asked.
         deployments: The rows of LiteLLM's price map that each model group may answer with; a group that is missing
             is taken for a row itself.
     """
-    prompt = Prompt(settings.prompt)
-    tokens_in = sum(_tokens(prompt.fill(example)) for example in dataset) * settings.repeat
-    answers = [fmean(map(_tokens, example.references)) if example.references else 1.0 for example in dataset]
-    tokens_out = round(sum(answers)) * settings.repeat
-    calls = len(dataset) * settings.repeat
+    answers = [fmean(map(_tokens, e.references)) if e.references else 1.0 for e in plan.dataset]
+    tokens_out = round(sum(answers)) * plan.spec.repeat
+    systems = tuple(_estimate(plan, system, tokens_out, deployments) for system in plan.metadata.systems)
+    return CostEstimate(plan.dataset.name, len(plan.dataset), plan.spec.repeat, systems)
 
-    def of(model: str) -> ModelEstimate:
-        prices = [price for row in deployments.get(model, (model,)) if (price := _price(row))]
-        costs = [tokens_in * read + tokens_out * write for read, write in prices]
-        most = [tokens_in * read + calls * settings.max_tokens * write for read, write in prices]
-        return ModelEstimate(model, calls, tokens_in, tokens_out, min(costs, default=None), max(most, default=None))
 
-    return CostEstimate(dataset.name, len(dataset), settings.repeat, tuple(of(model) for model in settings.models))
+def _estimate(
+    plan: Plan, system: SystemSpec, tokens_out: int, deployments: Mapping[str, Sequence[str]]
+) -> SystemEstimate:
+    name, calls = str(system.name), plan.questions_per_system
+    if system.task is not None or system.prompt is None:
+        return SystemEstimate(name, calls, 0, 0, None, None)
+    tokens_in = plan.spec.repeat * sum(
+        _tokens("\n".join(message["content"] for message in render(system.prompt, example))) for example in plan.dataset
+    )
+    model = str(system.model)
+    prices = [price for row in deployments.get(model, (model,)) if (price := _price(row))]
+    longest = calls * int(system.parameters.max_tokens or 0)
+    costs = [tokens_in * read + tokens_out * write for read, write in prices]
+    most = [tokens_in * read + longest * write for read, write in prices]
+    return SystemEstimate(name, calls, tokens_in, tokens_out, min(costs, default=None), max(most, default=None))
 
 
 def _litellm() -> Any:

@@ -1,364 +1,350 @@
-"""The journal: one SQLite file a run, in which every answer is durable before it is counted.
+"""The journal's file: one SQLite database a run, in which every answer is durable before it is counted.
 
-Write-ahead log, synced at each commit; answers that arrive together are committed together. `Ledger` is the file;
-`Journal` is the same for an event loop: all its statements run in one thread of its own, so that no disk is waited
-for on the loop. Answers are numbered as they arrive. Scores and what Phoenix has of an answer each have a table: a
-stage is done with an answer when its row exists; what own metrics say of it is written together with its scores.
+Write-ahead log, synced at each commit. Answers are numbered as they arrive. A stage is done with an answer when its
+row in `scored` or `recorded` exists. Statements are called from one thread at a time; `AsyncJournal` does that for an
+event loop.
 """
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from qa_eval.data.examples import Dataset, Example
-from qa_eval.errors import InputError, QaEvalError
-from qa_eval.experiment.plan import SCORES, Plan, Settings
-from qa_eval.metrics.custom import OwnScore
+from filelock import FileLock, Timeout
+
+from qa_eval.data.examples import Dataset, Example, PhoenixOrigin
+from qa_eval.errors import InputError
+from qa_eval.experiment.answers import Answer
+from qa_eval.experiment.metadata import Recording, RunEnd, RunMetadata
+from qa_eval.experiment.plan import Plan
+from qa_eval.metrics.base import Score
 from qa_eval.targets.outcome import Outcome, Reply
 
-_T = TypeVar("_T")
-FORMAT = 3
-_GATHER_S = 0.01
-"""A commit costs more than the answers in it: those that arrive within this time share one."""
-
+FORMAT = 4
 _ANSWER = """
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, example_id TEXT NOT NULL, repetition INTEGER NOT NULL,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, system TEXT NOT NULL, example_id TEXT NOT NULL, repetition INTEGER NOT NULL,
     outcome TEXT NOT NULL, text TEXT NOT NULL, started_at TEXT NOT NULL, latency_s REAL NOT NULL,
     message TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, cost_usd REAL,
     deployment TEXT, deployment_model TEXT, fallbacks INTEGER, gateway_retries INTEGER, tries INTEGER NOT NULL,
     trace_id TEXT, span_id TEXT"""
-_SCHEMA = f"""
+SCHEMA = f"""
 CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE examples (id TEXT PRIMARY KEY, position INTEGER NOT NULL, content TEXT NOT NULL) STRICT;
-CREATE TABLE answers ({_ANSWER}, UNIQUE (model, example_id, repetition)) STRICT;
-CREATE TABLE superseded ({_ANSWER}) STRICT;
+CREATE TABLE answers ({_ANSWER}, UNIQUE (system, example_id, repetition)) STRICT;
+CREATE TABLE retried ({_ANSWER}) STRICT;
+CREATE TABLE scored (answer INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE scores (
-    answer INTEGER PRIMARY KEY, exact_match REAL NOT NULL, f1 REAL NOT NULL, semantic_similarity REAL NOT NULL
-) STRICT;
-CREATE TABLE extra_scores (
-    answer INTEGER NOT NULL, name TEXT NOT NULL, value REAL, label TEXT, explanation TEXT, PRIMARY KEY (answer, name)
-) STRICT;
+    answer INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL,
+    value REAL, label TEXT, explanation TEXT, error TEXT, PRIMARY KEY (answer, name)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE recorded (answer INTEGER PRIMARY KEY, phoenix_run_id TEXT NOT NULL) STRICT;
 """
-_REPLY = tuple(field.name for field in fields(Reply))
-_COLUMNS = ("model", "example_id", "repetition", *_REPLY)
+REPLY_FIELDS = tuple(field.name for field in fields(Reply))
+COLUMNS = ("system", "example_id", "repetition", *REPLY_FIELDS)
 _ERRORS = tuple(str(outcome) for outcome in Outcome if outcome.is_error)
 _FAILED = f"outcome IN ({', '.join('?' * len(_ERRORS))})"
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """The scores of one answer, each 0 to 1; a failure scores 0 on each."""
-
-    exact_match: float
-    f1: float
-    semantic_similarity: float
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the journal: which question, what became of it, and its scores once it has them."""
-
-    model: str
-    example: Example
-    reply: Reply
-    scores: Scores | None = None
-    repetition: int = 1
-    seq: int = 0
-    """Its number in the journal, in the order of arrival."""
-    own_scores: tuple[OwnScore, ...] = ()
-    """What own metrics say of it; none for a question without an answer."""
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What tells its question from all others of its run."""
-        return self.model, self.example.id, self.repetition
-
-
-class Ledger:
-    """One journal's file."""
+class JournalFile:
+    """One journal."""
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self.path = path
         self._db = database
         self._examples: dict[str, Example] = {}
-        self._lock: Any = None
+        self._lock: FileLock | None = None
+        self._is_old = False
 
     @classmethod
-    def create(cls, path: Path, plan: Plan) -> Ledger:
+    def create(cls, path: Path, plan: Plan) -> JournalFile:
         """Start the journal of a new run, and hold it."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ledger = cls(path, sqlite3.connect(path, check_same_thread=False))
-        ledger.hold()
-        ledger._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
-        dataset = plan.dataset
-        facts = {
-            "format": FORMAT,
-            "run_id": plan.run_id,
-            "settings": plan.settings.to_json(),
-            "dataset": {"name": dataset.name, "version": dataset.version, "description": dataset.description},
-        }
-        with ledger._db:
-            ledger._db.executemany("INSERT INTO run VALUES (?, ?)", [(k, json.dumps(v)) for k, v in facts.items()])
-            rows = [(e.id, place, json.dumps(asdict(e))) for place, e in enumerate(dataset)]
-            ledger._db.executemany("INSERT INTO examples VALUES (?, ?, ?)", rows)
-        ledger._examples = {example.id: example for example in dataset}
-        return ledger
+        journal = cls(path, sqlite3.connect(path, check_same_thread=False))
+        journal._hold()
+        journal._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+        journal.fill(plan.metadata, plan.dataset)
+        return journal
 
     @classmethod
-    def open(cls, path: Path, *, write: bool = False) -> Ledger:
-        """Open the journal of a run that there is.
+    def open(cls, path: Path, *, write: bool = False) -> JournalFile:
+        """Open the journal of an existing run.
 
         Args:
             path: The file.
-            write: Hold it against other processes, to go on with the run; otherwise it is only read.
+            write: Hold it against other processes, to resume the run; otherwise it is only read.
 
         Raises:
-            InputError: It is no journal of this version, or another process holds it.
+            InputError: It is not a journal, another process holds it, or an older version wrote it and it cannot be
+                resumed.
         """
         try:
-            address = f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}"
-            ledger = cls(path, sqlite3.connect(address, uri=True, check_same_thread=False))
+            mode = "rw" if write else "ro"
+            database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
+            journal = cls(path, database)
             if write:
-                ledger.hold()
-                ledger._db.execute("PRAGMA synchronous=FULL")
-            if ledger.facts().get("format") != FORMAT:
-                raise InputError(f"{path} was written by another version of qa-eval: use that version for it.")
-            rows = ledger._db.execute("SELECT content FROM examples ORDER BY position").fetchall()
-        except sqlite3.Error as error:
+                journal._hold()
+            journal._read(write)
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} cannot be read as a journal ({error}): name another run.") from None
-        examples = (json.loads(row) for (row,) in rows)
-        ledger._examples = {e["id"]: Example(**(e | {"references": tuple(e["references"])})) for e in examples}
-        return ledger
+        return journal
 
-    def hold(self) -> None:
-        """Keep other processes from going on with this run; the system lets go when this process ends.
+    @staticmethod
+    def read_name(path: Path) -> str | None:
+        """The name of the run in a journal, without reading its examples."""
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            row = database.execute("SELECT value ->> '$.spec.name' FROM run WHERE key = 'metadata'").fetchone()
+        finally:
+            database.close()
+        return None if row is None else row[0]
+
+    def fill(self, metadata: RunMetadata, examples: Iterable[Example]) -> None:
+        """Make the tables of a new journal and keep the plan."""
+        self._db.executescript(SCHEMA)
+        self._examples = {example.id: example for example in examples}
+        with self._db:
+            self._set("format", FORMAT)
+            self._set("metadata", metadata.to_data())
+            rows = [(e.id, position, json.dumps(asdict(e))) for position, e in enumerate(self._examples.values())]
+            self._db.executemany("INSERT INTO examples VALUES (?, ?, ?)", rows)
+
+    def check_resumable(self) -> None:
+        """Refuse to resume a run of an older version.
+
+        Raises:
+            InputError: It is one.
+        """
+        if self._is_old:
+            raise InputError(
+                f"Run {self.path.parent.name} was written by an older version of qa-eval, whose runs can be shown, "
+                "compared, reported and exported, but not resumed: start a new run."
+            )
+
+    def close(self) -> None:
+        """Close the file and release it."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # --- the run ----------------------------------------------------------------------------------------------------
+
+    def metadata(self) -> RunMetadata:
+        """What was fixed when the run started."""
+        return RunMetadata.model_validate(self._get("metadata"))
+
+    def plan(self) -> Plan:
+        """The plan of the run."""
+        metadata = self.metadata()
+        stored = metadata.dataset
+        origin = None
+        if stored.phoenix_id is not None:
+            origin = PhoenixOrigin(stored.phoenix_id, stored.phoenix_version or "", stored.node_ids)
+        dataset = Dataset(
+            name=stored.name,
+            examples=tuple(self._examples.values()),
+            version=stored.version,
+            description=stored.description,
+            origin=origin,
+            named=stored.named,
+        )
+        return Plan(metadata, dataset)
+
+    def recording(self) -> Recording | None:
+        """What the run has in Phoenix; None before it has anything."""
+        stored = self._get("recording")
+        return None if stored is None else Recording.model_validate(stored)
+
+    def set_recording(self, recording: Recording) -> None:
+        """Keep what the run has in Phoenix."""
+        with self._db:
+            self._set("recording", recording.model_dump(mode="json"))
+
+    def end(self) -> RunEnd:
+        """How the last process on this run ended."""
+        return RunEnd.model_validate(self._get("end") or {})
+
+    def set_end(self, end: RunEnd) -> None:
+        """Keep how this process ended."""
+        with self._db:
+            self._set("end", end.model_dump(mode="json"))
+
+    def traced(self) -> int:
+        """The number of the last answer whose span was sent."""
+        return int(self._get("traced") or 0)
+
+    def set_traced(self, seq: int) -> None:
+        """Keep the number of the last answer whose span was sent."""
+        with self._db:
+            self._set("traced", seq)
+
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def add_answers(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Keep answers, each a row of `COLUMNS`; durable when this returns."""
+        with self._db:
+            marks = ", ".join("?" * len(COLUMNS))
+            self._db.executemany(f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({marks})", rows)  # noqa: S608
+
+    def add_scores(self, answers: Sequence[Answer]) -> None:
+        """Keep the scores of some answers."""
+        rows = [
+            (answer.seq, position, score.name, score.value, score.label, score.explanation, score.error)
+            for answer in answers
+            for position, score in enumerate(answer.scores or ())
+        ]
+        with self._db:
+            self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO scored VALUES (?)", [(answer.seq,) for answer in answers])
+
+    def add_recorded(self, recorded: Sequence[tuple[Answer, str]]) -> None:
+        """Keep that Phoenix has some answers with all their evaluations, under these run ids of its own."""
+        with self._db:
+            rows = [(answer.seq, run_id) for answer, run_id in recorded]
+            self._db.executemany("INSERT OR REPLACE INTO recorded VALUES (?, ?)", rows)
+
+    def forget_recorded(self, answers: Sequence[Answer]) -> None:
+        """Keep that Phoenix lacks some answers."""
+        with self._db:
+            self._db.executemany("DELETE FROM recorded WHERE answer = ?", [(answer.seq,) for answer in answers])
+
+    def discard_failures(self) -> int:
+        """Make room to ask again what failed; the failures move to a table of their own. Returns how many."""
+        with self._db:
+            self._db.execute(f"INSERT INTO retried SELECT * FROM answers WHERE {_FAILED}", _ERRORS)  # noqa: S608
+            failed = f"(SELECT seq FROM answers WHERE {_FAILED})"  # noqa: S608
+            for table in ("scored", "scores", "recorded"):
+                self._db.execute(f"DELETE FROM {table} WHERE answer IN {failed}", _ERRORS)  # noqa: S608
+            return self._db.execute(f"DELETE FROM answers WHERE {_FAILED}", _ERRORS).rowcount  # noqa: S608
+
+    def unscored(self, after: int, limit: int) -> list[Answer]:
+        """Answers without scores whose number is above `after`, in order."""
+        return self._select("a.seq > ? AND s.answer IS NULL", after, limit)
+
+    def unrecorded(self, after: int, limit: int) -> list[Answer]:
+        """Scored answers that Phoenix does not have, whose number is above `after`, in order."""
+        return self._select("a.seq > ? AND s.answer IS NOT NULL AND r.answer IS NULL", after, limit)
+
+    def answers(self, after: int = 0, limit: int = -1) -> list[Answer]:
+        """Answers whose number is above `after`, in order."""
+        return self._select("a.seq > ?", after, limit)
+
+    def count_answers(self) -> int:
+        """How many answers there are."""
+        return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+    def count_recorded(self) -> int:
+        """How many answers Phoenix has."""
+        return int(self._db.execute("SELECT count(*) FROM recorded").fetchone()[0])
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        """Keep other processes from resuming this run; the system releases it when this process ends.
 
         Raises:
             InputError: Another process has it.
         """
-        self._lock = (self.path.parent / "lock").open("w")
+        self._lock = FileLock(self.path.parent / "lock")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            self._db.close()
             raise InputError(
                 f"Another process is at work on run {self.path.parent.name}: wait until it has ended, or stop it."
             ) from None
 
-    def close(self) -> None:
-        """Close the file and let go of it."""
-        self._db.close()
-        if self._lock is not None:
-            self._lock.close()
+    def _read(self, write: bool) -> None:
+        written_by = self._get("format")
+        if written_by == FORMAT - 1:
+            self._convert(write)
+        elif written_by != FORMAT:
+            self.close()
+            raise InputError(f"{self.path} was written by another version of qa-eval: use that version for it.")
+        elif write:
+            self._db.execute("PRAGMA synchronous=FULL")
+        rows = self._db.execute("SELECT content FROM examples ORDER BY position").fetchall()
+        for (content,) in rows:
+            values = json.loads(content)
+            example = Example(**(values | {"references": tuple(values["references"])}))
+            self._examples[example.id] = example
 
-    def facts(self) -> dict[str, Any]:
-        """What is known of the whole run: `settings`, `dataset`, and what was noted."""
-        return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")}
+    def _convert(self, write: bool) -> None:
+        """Read a journal of the format before, in memory."""
+        from qa_eval.experiment.format_3 import convert
 
-    def plan(self) -> Plan:
-        """The plan of the run."""
-        facts = self.facts()
-        dataset = Dataset(examples=tuple(self._examples.values()), **facts["dataset"])
-        return Plan(facts["run_id"], dataset, Settings.from_json(facts["settings"]))
+        self._is_old = True
+        if write:
+            self.close()
+            self.check_resumable()
+        old, self._db = self._db, sqlite3.connect(":memory:", check_same_thread=False)
+        try:
+            self._db.executescript(SCHEMA)
+            with self._db:
+                for table, rows in convert(old):
+                    for row in rows:
+                        self._db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
+        finally:
+            old.close()
 
-    def note(self, key: str, value: Any) -> None:
-        """Keep a fact about the whole run."""
-        with self._db:
-            self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, json.dumps(value)))
+    def _get(self, key: str) -> Any:
+        row = self._db.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
 
-    def add_answers(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Keep answers; durable when this returns."""
-        with self._db:
-            marks = ", ".join("?" * len(_COLUMNS))
-            self._db.executemany(f"INSERT INTO answers ({', '.join(_COLUMNS)}) VALUES ({marks})", rows)  # noqa: S608
+    def _set(self, key: str, value: Any) -> None:
+        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, json.dumps(value)))
 
-    def add_scores(self, entries: Sequence[Entry]) -> None:
-        """Keep the scores of some answers, their own scores with them."""
-        rows = [(entry.seq, *(getattr(entry.scores, name) for name in SCORES)) for entry in entries]
-        own = [(e.seq, own.name, own.value, own.label, own.explanation) for e in entries for own in e.own_scores]
-        with self._db:
-            self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", rows)
-            self._db.executemany("INSERT OR REPLACE INTO extra_scores VALUES (?, ?, ?, ?, ?)", own)
-
-    def add_recorded(self, recorded: Sequence[tuple[Entry, str]]) -> None:
-        """Note that Phoenix has some answers and all their evaluations, under these run ids of its own."""
-        with self._db:
-            rows = [(entry.seq, run_id) for entry, run_id in recorded]
-            self._db.executemany("INSERT OR REPLACE INTO recorded VALUES (?, ?)", rows)
-
-    def forget_recorded(self, entries: Sequence[Entry]) -> None:
-        """Note that Phoenix lacks some answers after all."""
-        with self._db:
-            self._db.executemany("DELETE FROM recorded WHERE answer = ?", [(entry.seq,) for entry in entries])
-
-    def set_failures_aside(self) -> int:
-        """Make room to ask again what went wrong; the failures stay in a table of their own. Returns how many."""
-        with self._db:
-            self._db.execute(f"INSERT INTO superseded SELECT * FROM answers WHERE {_FAILED}", _ERRORS)  # noqa: S608
-            for table in ("scores", "extra_scores", "recorded"):
-                failed = f"(SELECT seq FROM answers WHERE {_FAILED})"  # noqa: S608
-                self._db.execute(f"DELETE FROM {table} WHERE answer IN {failed}", _ERRORS)  # noqa: S608
-            return self._db.execute(f"DELETE FROM answers WHERE {_FAILED}", _ERRORS).rowcount  # noqa: S608
-
-    def unscored(self, after: int, limit: int) -> list[Entry]:
-        """Answers without scores whose number is above `after`, in order."""
-        return self._entries("a.seq > ? AND s.answer IS NULL", after, limit)
-
-    def unrecorded(self, after: int, limit: int) -> list[Entry]:
-        """Scored answers that Phoenix does not have, whose number is above `after`, in order."""
-        return self._entries("a.seq > ? AND s.answer IS NOT NULL AND r.answer IS NULL", after, limit)
-
-    def answers(self, after: int = 0, limit: int = -1) -> list[Entry]:
-        """Answers whose number is above `after`, in order."""
-        return self._entries("a.seq > ?", after, limit)
-
-    def count(self, table: str) -> int:
-        """How many rows `answers`, `scores` or `recorded` has."""
-        return int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
-
-    def _entries(self, condition: str, after: int, limit: int) -> list[Entry]:
-        columns = ", ".join(f"a.{name}" for name in ("seq", *_COLUMNS))
+    def _select(self, condition: str, after: int, limit: int) -> list[Answer]:
+        columns = ", ".join(f"a.{name}" for name in ("seq", *COLUMNS))
         query = (
-            f"SELECT {columns}, {', '.join(f's.{name}' for name in SCORES)} FROM answers a "  # noqa: S608
-            "LEFT JOIN scores s ON s.answer = a.seq LEFT JOIN recorded r ON r.answer = a.seq "
+            f"SELECT {columns}, s.answer FROM answers a "  # noqa: S608
+            "LEFT JOIN scored s ON s.answer = a.seq LEFT JOIN recorded r ON r.answer = a.seq "
             f"WHERE {condition} ORDER BY a.seq LIMIT ?"
         )
         rows = self._db.execute(query, (after, limit)).fetchall()
-        own = self._own_scores(rows[0][0], rows[-1][0]) if rows else {}
-        return [self._entry(row, tuple(own.get(row[0], ()))) for row in rows]
+        scores = self._scores(rows[0][0], rows[-1][0]) if rows else {}
+        return [self._answer(row, scores) for row in rows]
 
-    def _own_scores(self, first: int, last: int) -> dict[int, list[OwnScore]]:
-        """The own scores of the answers from one number to another, in the order in which they were written."""
-        found: dict[int, list[OwnScore]] = {}
-        query = "SELECT * FROM extra_scores WHERE answer BETWEEN ? AND ? ORDER BY rowid"
-        for answer, *own in self._db.execute(query, (first, last)):
-            found.setdefault(answer, []).append(OwnScore(*own))
-        return found
+    def _scores(self, first: int, last: int) -> dict[int, list[Score]]:
+        """The scores of the answers from one number to another, in the order of the metrics."""
+        scores: dict[int, list[Score]] = {}
+        query = (
+            "SELECT answer, value, label, explanation, error, name FROM scores "
+            "WHERE answer BETWEEN ? AND ? ORDER BY answer, position"
+        )
+        for answer, *score in self._db.execute(query, (first, last)):
+            scores.setdefault(answer, []).append(Score(*score))
+        return scores
 
-    def _entry(self, row: tuple[Any, ...], own_scores: tuple[OwnScore, ...]) -> Entry:
-        seq, model, example_id, repetition, *rest = row
-        reply, scores = rest[: len(_REPLY)], rest[len(_REPLY) :]
-        return Entry(
-            model=model,
+    def _answer(self, row: tuple[Any, ...], scores: Mapping[int, list[Score]]) -> Answer:
+        seq, system, example_id, repetition, *reply, scored = row
+        return Answer(
+            system=system,
             example=self._examples[example_id],
-            reply=_reply(reply),
-            scores=None if scores[0] is None else Scores(*scores),
+            reply=read_reply(reply),
+            scores=None if scored is None else tuple(scores.get(seq, ())),
             repetition=repetition,
             seq=seq,
-            own_scores=own_scores,
         )
 
 
-class Journal:
-    """The journal of one run that is under way. An async context manager; its end waits for what is being written."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._ledger: Ledger
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[None]]] = []
-        self._flush: asyncio.Task[None] | None = None
-
-    @classmethod
-    async def create(cls, path: Path, plan: Plan) -> Journal:
-        """Start the journal of a new run.
-
-        Raises:
-            QaEvalError: The folder cannot be written.
-        """
-        return await cls(path)._opened(lambda: Ledger.create(path, plan))
-
-    @classmethod
-    async def open(cls, path: Path) -> Journal:
-        """Go on with a run.
-
-        Raises:
-            InputError: There is no such journal, or another process holds it.
-        """
-        return await cls(path)._opened(lambda: Ledger.open(path, write=True))
-
-    async def __aenter__(self) -> Journal:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._flush is not None:
-            await asyncio.gather(self._flush, return_exceptions=True)
-        await self.run(lambda ledger: ledger.close())
-        self._thread.shutdown()
-
-    async def run(self, work: Callable[[Ledger], _T]) -> _T:
-        """Do something with the ledger, in the journal's thread.
-
-        Raises:
-            QaEvalError: The file cannot be written, for example because the disk is full.
-        """
-        return await self._in_thread(lambda: work(self._ledger))
-
-    async def append(self, model: str, example_id: str, repetition: int, reply: Reply) -> None:
-        """Keep one answer; returns when it is durable.
-
-        Raises:
-            QaEvalError: It cannot be written, for example because the disk is full.
-        """
-        written = asyncio.get_running_loop().create_future()
-        self._waiting.append(((model, example_id, repetition, *_reply_row(reply)), written))
-        if self._flush is None or self._flush.done():
-            self._flush = asyncio.create_task(self._write_waiting())
-        await written
-
-    async def _write_waiting(self) -> None:
-        """Commit what waits until nothing does; what arrives meanwhile goes into the next commit."""
-        while self._waiting:
-            await asyncio.sleep(_GATHER_S)
-            batch, self._waiting = self._waiting, []
-            problem: QaEvalError | None = None
-            try:
-                await self.run(lambda ledger, batch=batch: ledger.add_answers([row for row, _ in batch]))  # type: ignore[misc]
-            except QaEvalError as error:
-                problem = error
-            for _, written in batch:
-                if written.done():
-                    continue
-                if problem is None:
-                    written.set_result(None)
-                else:
-                    written.set_exception(problem)
-
-    async def _opened(self, open_ledger: Callable[[], Ledger]) -> Journal:
-        self._ledger = await self._in_thread(open_ledger)
-        return self
-
-    async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except (sqlite3.Error, OSError) as error:
-            raise QaEvalError(
-                f"The journal {self.path} cannot be written ({error}): make room, or set QA_EVAL_DATA_DIR to another "
-                f"folder; `qa-eval resume {self.path.parent.name}` goes on with what is kept."
-            ) from error
-
-
-def _reply_row(reply: Reply) -> tuple[Any, ...]:
+def answer_row(system: str, example_id: str, repetition: int, reply: Reply) -> tuple[Any, ...]:
+    """An answer as a row of `COLUMNS`."""
     values: Mapping[str, Any] = {
-        **{name: getattr(reply, name) for name in _REPLY},
+        **{name: getattr(reply, name) for name in REPLY_FIELDS},
         "outcome": reply.outcome.value,
         "started_at": reply.started_at.isoformat(),
     }
-    return tuple(values[name] for name in _REPLY)
+    return (system, example_id, repetition, *(values[name] for name in REPLY_FIELDS))
 
 
-def _reply(row: Sequence[Any]) -> Reply:
-    values = dict(zip(_REPLY, row, strict=True))
+def read_reply(row: Sequence[Any]) -> Reply:
+    """A reply from the columns `REPLY_FIELDS`."""
+    values = dict(zip(REPLY_FIELDS, row, strict=True))
     values["outcome"] = Outcome(values["outcome"])
     values["started_at"] = datetime.fromisoformat(values["started_at"])
     return Reply(**values)

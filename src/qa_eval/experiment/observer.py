@@ -1,36 +1,55 @@
-"""Who is told what: lines about what takes time, and how a run goes."""
+"""Who is informed of a run's progress: lines about what takes time, and each answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.plan import Plan
 from qa_eval.targets.outcome import Reply
 
-Report = Callable[[str], None]
+OnProgress = Callable[[str], None]
 """Called with one line about something that takes time."""
 
 
 class Observer(Protocol):
-    """Who is told how a run goes; called on the event loop, so quickly."""
+    """Follows a run; called on the event loop, so it must be quick."""
 
     def started(self, plan: Plan, journal: Path, answered: int) -> None:
-        """The run begins or goes on; so many answers are in its journal already."""
+        """The run starts or is resumed; so many answers are in its journal already."""
 
-    def answered(self, model: str, reply: Reply, exact_match: float, f1: float) -> None:
+    def answered(self, system: str, reply: Reply) -> None:
         """One answer is durable."""
+
+    def scored(self, answers: Sequence[Answer]) -> None:
+        """Some answers have their scores."""
 
     def recorded(self, count: int) -> None:
         """Phoenix has `count` more answers with all their scores."""
 
 
-class Silent:
-    """An observer that says nothing."""
+class NullObserver:
+    """An observer that does nothing."""
 
     def started(self, plan: Plan, journal: Path, answered: int) -> None: ...
 
-    def answered(self, model: str, reply: Reply, exact_match: float, f1: float) -> None: ...
+    def answered(self, system: str, reply: Reply) -> None: ...
+
+    def scored(self, answers: Sequence[Answer]) -> None: ...
 
     def recorded(self, count: int) -> None: ...
+
+
+def ignore(line: str) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Who is informed of a run."""
+
+    observer: Observer = field(default_factory=NullObserver)
+    on_progress: OnProgress = ignore

@@ -1,4 +1,4 @@
-"""The runs of this machine: find one, list them, read one as a result."""
+"""The runs of this machine: find one by id or name, list them, read one as a result."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qa_eval.errors import InputError
-from qa_eval.experiment.journal_file import Ledger
-from qa_eval.experiment.recorder import Recording
-from qa_eval.experiment.results import ExperimentResult, RunResult
+from qa_eval.experiment.journal_file import JournalFile
+from qa_eval.experiment.metadata import RunMetadata
+from qa_eval.experiment.results import RunResult
+from qa_eval.experiment.summary import ExperimentResult
 
 LATEST = "latest"
 
@@ -26,28 +26,32 @@ def find_run(folder: Path, run: str) -> Path:
 
     Args:
         folder: Where the journals are kept.
-        run: A run's id, the beginning of one, `latest`, or a journal's path.
+        run: A run's id, its name (the newest run of that name), the beginning of an id, `latest`, or a journal's path.
 
     Raises:
         InputError: No run, or more than one, is meant.
     """
     if Path(run).is_file():
         return Path(run)
-    ids = sorted(path.parent.name for path in folder.glob("*/journal.sqlite"))
-    found = (
-        ids[-1:]
-        if run == LATEST
-        else [name for name in ids if name == run] or [name for name in ids if run and name.startswith(run)]
-    )
-    if not found:
+    ids = sorted((path.parent.name for path in folder.glob("*/journal.sqlite")), reverse=True)
+    if run == LATEST and ids:
+        return journal_path(folder, ids[0])
+    if run in ids:
+        return journal_path(folder, run)
+    named = next((name for name in ids if _name(journal_path(folder, name)) == run), None)
+    if named is not None:
+        return journal_path(folder, named)
+    matching = [name for name in ids if run and name.startswith(run)]
+    if not matching:
         raise InputError(f"There is no run {run!r}: `qa-eval runs list` shows those there are.")
-    if len(found) > 1:
-        raise InputError(f"{run!r} is the beginning of {len(found)} runs ({', '.join(found[:3])}): give more of it.")
-    return journal_path(folder, found[0])
+    if len(matching) > 1:
+        names = ", ".join(sorted(matching)[:3])
+        raise InputError(f"{run!r} is the beginning of {len(matching)} runs ({names}): give more of it.")
+    return journal_path(folder, matching[0])
 
 
 def open_run(folder: Path, run: str) -> RunResult:
-    """A run as a result, with every answer; it may still be under way.
+    """A run as a result, with every answer; it may still be in progress.
 
     Args:
         folder: Where the journals are kept.
@@ -56,42 +60,41 @@ def open_run(folder: Path, run: str) -> RunResult:
     Raises:
         InputError: There is no such run, or its journal cannot be read.
     """
-    ledger = Ledger.open(find_run(folder, run))
+    journal = JournalFile.open(find_run(folder, run))
     try:
-        return read_result(ledger)
+        return read_result(journal)
     except sqlite3.Error as error:
-        raise InputError(f"{ledger.path} cannot be read as a journal ({error}): name another run.") from None
+        raise InputError(f"{journal.path} cannot be read as a journal ({error}): name another run.") from None
     finally:
-        ledger.close()
+        journal.close()
 
 
-def read_result(ledger: Ledger) -> RunResult:
+def read_result(journal: JournalFile) -> RunResult:
     """The result that a journal holds."""
-    facts, plan, entries = ledger.facts(), ledger.plan(), ledger.answers()
-    recording = Recording.from_json(facts["phoenix"]) if "phoenix" in facts else None
-    end: dict[str, Any] = facts.get("end") or {}
+    plan, answers, end, recording = journal.plan(), journal.answers(), journal.end(), journal.recording()
+    metadata = plan.metadata
     experiments = recording.experiments if recording else {}
     return RunResult(
-        run_id=plan.run_id,
-        dataset=plan.dataset.name,
-        version=plan.dataset.version,
-        settings=plan.settings,
+        metadata=metadata,
         experiments=tuple(
             ExperimentResult(
-                model=model,
-                entries=tuple(entry for entry in entries if entry.model == model),
-                phoenix_id=experiments[model].id if model in experiments else None,
-                url=experiments[model].url if model in experiments else None,
+                system=str(system.name),
+                answers=tuple(answer for answer in answers if answer.system == system.name),
+                metrics=tuple(metric.name for metric in metadata.spec.metrics),
+                custom=metadata.custom_metrics,
+                model=system.model,
+                phoenix_id=experiments[str(system.name)].id if system.name in experiments else None,
+                url=experiments[str(system.name)].url if system.name in experiments else None,
             )
-            for model in plan.settings.models
+            for system in metadata.systems
         ),
-        journal=ledger.path,
-        planned=len(plan.dataset) * plan.settings.repeat,
-        wall_s=end.get("wall_s", 0.0),
+        journal=journal.path,
+        planned=plan.questions_per_system,
+        wall_s=end.wall_s,
         url=recording.page if recording else None,
-        stopped=end.get("stopped"),
-        unrecorded=len(entries) - ledger.count("recorded") if facts.get("recorded", True) else 0,
-        unrecorded_reason=end.get("unrecorded_reason"),
+        stopped=end.stopped,
+        unrecorded=_unrecorded(journal, metadata, len(answers)),
+        unrecorded_reason=end.unrecorded_reason,
     )
 
 
@@ -100,10 +103,11 @@ class RunSummary:
     """One line of the list of runs."""
 
     run_id: str
+    name: str | None
     dataset: str
-    models: tuple[str, ...]
+    systems: tuple[str, ...]
     planned: int
-    """Questions, over all models and repetitions."""
+    """Questions, over all systems and repetitions."""
     answered: int
     unrecorded: int
     """Answers that Phoenix lacks and should have."""
@@ -121,18 +125,31 @@ def list_runs(folder: Path) -> Iterator[RunSummary]:
 
 
 def _summary(path: Path) -> RunSummary:
-    ledger = Ledger.open(path)
+    journal = JournalFile.open(path)
     try:
-        facts, plan, answered = ledger.facts(), ledger.plan(), ledger.count("answers")
+        plan, answered, recording = journal.plan(), journal.count_answers(), journal.recording()
         return RunSummary(
-            run_id=plan.run_id,
+            run_id=plan.metadata.run_id,
+            name=plan.spec.name,
             dataset=plan.dataset.name,
-            models=plan.settings.models,
+            systems=plan.metadata.system_names,
             planned=len(plan),
             answered=answered,
-            unrecorded=answered - ledger.count("recorded") if facts.get("recorded", True) else 0,
-            stopped=(facts.get("end") or {}).get("stopped"),
-            url=Recording.from_json(facts["phoenix"]).page if "phoenix" in facts else None,
+            unrecorded=_unrecorded(journal, plan.metadata, answered),
+            stopped=journal.end().stopped,
+            url=recording.page if recording else None,
         )
     finally:
-        ledger.close()
+        journal.close()
+
+
+def _unrecorded(journal: JournalFile, metadata: RunMetadata, answered: int) -> int:
+    return answered - journal.count_recorded() if metadata.spec.recording.phoenix else 0
+
+
+def _name(path: Path) -> str | None:
+    """The name of a run; None where it has none or cannot be read."""
+    try:
+        return JournalFile.read_name(path)
+    except (InputError, sqlite3.Error):
+        return None

@@ -1,40 +1,46 @@
-"""Answers in, scores out: Exact Match and F1 by the official definitions, and semantic similarity, in batches."""
+"""Answers in, scores out, in batches: Exact Match and F1 by the official definitions, similarity, custom metrics.
+
+A question without an answer scores 0 in the metrics that compare with references: it is counted, never scored as if
+it were an answer. An example without references has no such score.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from qa_eval.data.examples import SquadVersion
+from qa_eval.data.examples import Dataset
 from qa_eval.embedding import Embedder
 from qa_eval.embedding.modelfile import PACKAGED_NAME
-from qa_eval.experiment.journal_file import Entry, Scores
+from qa_eval.experiment.answers import Answer
 from qa_eval.metrics import exact_match, f1
-from qa_eval.metrics.custom import Metric, OwnScore, measure
+from qa_eval.metrics.base import Metric, Score
+from qa_eval.metrics.custom import measure
+
+SIMILARITY = "semantic_similarity"
+_SQUAD = {"exact_match": exact_match, "f1": f1}
 
 Similarity = Callable[[Sequence[str], Sequence[Sequence[str]]], Sequence[float]]
 """Predictions and their references in, one score each out."""
 
-_FAILED = Scores(0.0, 0.0, 0.0)
-EMBEDDERS = ("minilm", "gateway", "sentence-transformers")
-
 
 @dataclass(frozen=True)
 class SimilarityScorer:
-    """Semantic similarity by one embedder."""
+    """Semantic similarity by one embedding model."""
 
     embedder: str
-    """The embedder's name: its model and file."""
+    """The model's full name: model and file."""
     score: Similarity
 
-    @property
-    def evaluation(self) -> str:
-        """What Phoenix calls the score: scores of different embedders never share a column."""
-        return "semantic_similarity" if self.embedder == PACKAGED_NAME else f"semantic_similarity ({self.embedder})"
+
+def similarity_evaluation(embedder: str) -> str:
+    """The score's name in Phoenix: scores of different embedding models never share a column."""
+    return SIMILARITY if embedder == PACKAGED_NAME else f"{SIMILARITY} ({embedder})"
 
 
 def load_similarity(choice: str, gateway_url: str, gateway_key: str | None) -> SimilarityScorer:
-    """The similarity by the chosen embedder, with its vectors kept on the disk.
+    """The similarity by the chosen embedding model, with its vectors cached on disk.
 
     Args:
         choice: `minilm`, `gateway` (its `titan-embed`) or `sentence-transformers`.
@@ -42,13 +48,17 @@ def load_similarity(choice: str, gateway_url: str, gateway_key: str | None) -> S
         gateway_key: Its key.
 
     Raises:
-        QaEvalError: The embedder cannot be had here; the message says what to do.
+        QaEvalError: The model is not available here; the message says what to do.
     """
     from qa_eval.embedding import CachedEmbedder
     from qa_eval.metrics.similarity import semantic_similarity
 
     embedder = CachedEmbedder(_embedder(choice, gateway_url, gateway_key))
-    return SimilarityScorer(embedder.name, lambda texts, references: semantic_similarity(texts, references, embedder))
+
+    def score(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Sequence[float]:
+        return semantic_similarity(texts, references, embedder)
+
+    return SimilarityScorer(embedder.name, score)
 
 
 def _embedder(choice: str, gateway_url: str, gateway_key: str | None) -> Embedder:
@@ -65,34 +75,62 @@ def _embedder(choice: str, gateway_url: str, gateway_key: str | None) -> Embedde
     return default_embedder()
 
 
-def score_squad(entry: Entry, version: SquadVersion) -> tuple[float, float]:
-    """Exact Match and F1 of one answer, 0 where there is none."""
-    if not entry.reply.outcome.is_answer:
-        return 0.0, 0.0
-    text, references = entry.reply.text, entry.example.references
-    return exact_match(text, references, version), f1(text, references, version)
+@dataclass(frozen=True)
+class Scorer:
+    """Scores answers by the metrics of a run, in their order."""
 
+    dataset: Dataset
+    metrics: Sequence[str]
+    """All metrics by name."""
+    similarity: Similarity | None = None
+    custom: Mapping[str, Metric] = field(default_factory=dict)
 
-def score(entries: Sequence[Entry], version: SquadVersion, similarity: Similarity) -> list[Scores]:
-    """All scores of some answers. A failure scores 0: it is counted, never scored as if it were an answer."""
-    answered = [entry for entry in entries if entry.reply.outcome.is_answer]
-    # An unanswerable question has no references; the official v2.0 script compares with the empty answer.
-    similar = iter(
-        similarity(
-            [entry.reply.text for entry in answered],
-            [entry.example.references or ("",) for entry in answered],
+    async def score(self, answers: Sequence[Answer]) -> list[Answer]:
+        """The same answers with their scores."""
+        by_reference = await asyncio.to_thread(self._by_reference, answers)
+        custom = await self._by_custom_metrics(answers)
+        return [
+            replace(answer, scores=self._in_order((*built_in, *own)))
+            for answer, built_in, own in zip(answers, by_reference, custom, strict=True)
+        ]
+
+    def _in_order(self, scores: Sequence[Score]) -> tuple[Score, ...]:
+        return tuple(sorted(scores, key=lambda score: self.metrics.index(score.name)))
+
+    def _by_reference(self, answers: Sequence[Answer]) -> list[tuple[Score, ...]]:
+        """The scores that compare with references; none for an example that has none."""
+        similar = iter(self._similarities(answers))
+        scores: list[tuple[Score, ...]] = []
+        for answer in answers:
+            if not self.dataset.has_references(answer.example):
+                scores.append(())
+            elif not answer.reply.outcome.is_answer:
+                scores.append(tuple(_failed(name, answer) for name in (*_SQUAD, SIMILARITY) if name in self.metrics))
+            else:
+                squad = (self._squad(name, answer) for name in _SQUAD if name in self.metrics)
+                more = (Score(next(similar), name=SIMILARITY),) if SIMILARITY in self.metrics else ()
+                scores.append((*squad, *more))
+        return scores
+
+    def _squad(self, name: str, answer: Answer) -> Score:
+        value = _SQUAD[name](answer.reply.text, answer.example.references, self.dataset.version)
+        return Score(value, name=name)
+
+    def _similarities(self, answers: Sequence[Answer]) -> Sequence[float]:
+        compared = [a for a in answers if a.reply.outcome.is_answer and self.dataset.has_references(a.example)]
+        if self.similarity is None or not compared:
+            return ()
+        # An unanswerable question has no references; the official v2.0 script compares with the empty answer.
+        return self.similarity(
+            [answer.reply.text for answer in compared], [answer.example.references or ("",) for answer in compared]
         )
-        if answered
-        else ()
-    )
-    return [
-        Scores(*score_squad(entry, version), next(similar)) if entry.reply.outcome.is_answer else _FAILED
-        for entry in entries
-    ]
+
+    async def _by_custom_metrics(self, answers: Sequence[Answer]) -> list[tuple[Score, ...]]:
+        answered = [answer for answer in answers if answer.reply.outcome.is_answer]
+        scores = iter(await measure(self.custom, [(answer.example, answer.reply.text) for answer in answered]))
+        return [next(scores) if answer.reply.outcome.is_answer else () for answer in answers]
 
 
-async def score_own(entries: Sequence[Entry], metrics: Mapping[str, Metric]) -> list[tuple[OwnScore, ...]]:
-    """What own metrics say of some answers; nothing of a question without an answer."""
-    answered = [entry for entry in entries if entry.reply.outcome.is_answer]
-    own = iter(await measure(metrics, [(entry.example, entry.reply.text) for entry in answered]))
-    return [next(own) if entry.reply.outcome.is_answer else () for entry in entries]
+def _failed(name: str, answer: Answer) -> Score:
+    reply = answer.reply
+    return Score(0.0, label=str(reply.outcome), explanation=reply.message or None, name=name)

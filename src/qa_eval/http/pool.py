@@ -16,7 +16,7 @@ import httptools
 import httpx
 from aiohappyeyeballs import start_connection
 
-from qa_eval.http.client import Answer, Unreachable
+from qa_eval.http.base import Answer, Unreachable
 
 
 class ConnectionPool:

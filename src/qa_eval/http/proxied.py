@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import aiohttp
 import httpx
 
-from qa_eval.http.client import Answer, Unreachable
+from qa_eval.http.base import Answer, Unreachable
 
 
 class ProxiedClient:

@@ -1,12 +1,13 @@
-"""The scores of an answer: the official SQuAD ones, semantic similarity, and what statistics says about them.
+"""The scores of an answer: the official SQuAD ones, semantic similarity, and custom metrics.
 
 In: predictions and references. Out: plain numbers and frozen dataclasses. Pure functions, but for the embedders of
 `similarity`. The names below are loaded when they are first used, so that importing this package costs nothing.
 
     squad        exact match and F1, exactly as the official v1.1 and v2.0 scripts
     similarity   semantic similarity by sentence embeddings
-    facts        what explains a score: answer contained, length, refusal, question type
-    statistics   intervals, paired tests, sample sizes
+    explain      what explains a score: answer contained, length, refusal, question type
+    base         what a metric makes of an answer: a score, or an error
+    custom       functions of the user's as metrics
 """
 
 from __future__ import annotations

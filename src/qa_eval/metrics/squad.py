@@ -28,7 +28,7 @@ from qa_eval.errors import DatasetError, InputError
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 # References repeat within an example and from one model's answer to the next; longer texts hardly ever do, and
-# would make the cache's size depend on what a model babbles.
+# would make the size of the cache depend on the length of answers.
 _CACHED_TEXTS = 8_192
 _CACHED_LENGTH = 200
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from phoenix.client import AsyncClient
 
-from qa_eval.errors import PhoenixAway, PhoenixError
+from qa_eval.errors import PhoenixError, PhoenixUnavailable
 from qa_eval.http.client import JSON, connect
 
 PAUSES_S: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)
@@ -53,7 +53,7 @@ class Phoenix:
 
         Raises:
             Conflict: Phoenix has it already.
-            PhoenixAway: Phoenix has not taken it after the last pause.
+            PhoenixUnavailable: Phoenix has not taken it after the last pause.
             PhoenixError: Phoenix refuses it.
         """
         content, kind = (body, _PROTOBUF) if isinstance(body, bytes) else (json.dumps(body).encode(), JSON)
@@ -73,7 +73,7 @@ class Phoenix:
                     )
                 problem = f"HTTP {status}"
             if pause is None:
-                raise PhoenixAway(
+                raise PhoenixUnavailable(
                     f"Phoenix does not take what is recorded ({problem}): see its log; the journal keeps it."
                 )
             await asyncio.sleep(pause)
@@ -83,7 +83,7 @@ class Phoenix:
         """What Phoenix answers, as JSON; None where it knows nothing.
 
         Raises:
-            PhoenixAway: Phoenix does not answer, or with an error.
+            PhoenixUnavailable: Phoenix does not answer, or with an error.
         """
         try:
             status, _, answer = await self._requests.request("GET", path, timeout_s=_READ_S)
@@ -94,7 +94,7 @@ class Phoenix:
             problem = f"HTTP {status}"
         except (OSError, ValueError) as error:
             problem = type(error).__name__
-        raise PhoenixAway(f"Phoenix does not say what it has ({problem}): see its log.")
+        raise PhoenixUnavailable(f"Phoenix does not say what it has ({problem}): see its log.")
 
     async def check(self) -> None:
         """Make sure that Phoenix is there and takes the key.
@@ -110,13 +110,13 @@ class Phoenix:
                 raise PhoenixError(
                     f"Phoenix at {self.url} refuses the key: set PHOENIX_API_KEY to a valid one."
                 ) from None
-            kind = PhoenixAway if error.response.status_code >= 500 else PhoenixError
+            kind = PhoenixUnavailable if error.response.status_code >= 500 else PhoenixError
             raise kind(
                 f"{self.url} answers with HTTP {error.response.status_code}, not as Phoenix: check `phoenix`."
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise PhoenixAway(
-                f"No Phoenix answers at {self.url}: start it, check `phoenix`, or turn recording off (`record`)."
+            raise PhoenixUnavailable(
+                f"No Phoenix answers at {self.url}: start it, check `phoenix`, or use `record=False` to record nothing."
             ) from None
         except (ValueError, KeyError, TypeError):
             raise PhoenixError(f"{self.url} does not answer as Phoenix: check `phoenix`.") from None

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from phoenix.client import AsyncClient, Client
 
-from qa_eval.errors import PhoenixAway, PhoenixError
+from qa_eval.errors import PhoenixError, PhoenixUnavailable
 
 BATCH = 500
 _READ_S = 300
@@ -59,20 +59,13 @@ class Upload:
     """The name to take where the first is in use for other examples; None: that is an error."""
 
 
-async def upload_records(
-    client: AsyncClient,
-    upload: Upload,
-    *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-    log: Callable[[str], None] = lambda line: None,
-) -> PhoenixDataset:
+async def upload_records(client: AsyncClient, upload: Upload, *, log: Callable[[str], None]) -> PhoenixDataset:
     """Make Phoenix hold exactly these records under the name.
 
     Args:
         client: Phoenix's client.
         upload: What to upload.
-        on_progress: Called after each batch with the number of records sent and to send.
-        log: Called with one line where the other name had to be taken.
+        log: Called with a line after each batch, and where the other name had to be taken.
 
     Raises:
         PhoenixError: A dataset of this name holds other examples, which an upload must not delete.
@@ -99,7 +92,7 @@ async def upload_records(
             )
         else:
             stored = await client.datasets.add_examples_to_dataset(dataset=name, examples=batch)
-        on_progress(min(start + BATCH, len(pending)), len(pending))
+        log(f"Dataset {name}: {min(start + BATCH, len(pending))} of {len(pending)} examples in Phoenix")
     assert stored is not None, "a dataset is never empty"
     return PhoenixDataset(
         id=stored.id,
@@ -120,7 +113,7 @@ def fetch_dataset(url: str, key: str | None, name: str, version_id: str | None =
         version_id: Which version; None for the latest.
 
     Raises:
-        PhoenixAway: Phoenix does not answer.
+        PhoenixUnavailable: Phoenix does not answer.
         PhoenixError: It refuses the key, or has no such dataset or version.
     """
     headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -134,7 +127,7 @@ def fetch_dataset(url: str, key: str | None, name: str, version_id: str | None =
     except httpx.HTTPStatusError as error:
         raise _refused(url, name, version_id, error.response.status_code) from None
     except (httpx.HTTPError, httpx.InvalidURL):
-        raise PhoenixAway(f"No Phoenix answers at {url}: start it, or check `phoenix`.") from None
+        raise PhoenixUnavailable(f"No Phoenix answers at {url}: start it, or check `phoenix`.") from None
     except (KeyError, TypeError):
         raise PhoenixError(f"{url} does not answer as Phoenix: check `phoenix`.") from None
     return StoredDataset(found.id, found.version_id, found.name, found.description or "", tuple(found.examples))
@@ -154,7 +147,7 @@ def _refused(url: str, name: str, version_id: str | None, status: int) -> Phoeni
     if status in (401, 403):
         return PhoenixError(f"Phoenix at {url} refuses the key: set PHOENIX_API_KEY to a valid one.")
     if status >= 500:
-        return PhoenixAway(f"Phoenix at {url} answers with HTTP {status}: see its log.")
+        return PhoenixUnavailable(f"Phoenix at {url} answers with HTTP {status}: see its log.")
     version = f" in version {version_id!r}" if version_id else ""
     return PhoenixError(f"Phoenix at {url} has no dataset {name!r}{version} (HTTP {status}): check the name.")
 

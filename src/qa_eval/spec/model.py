@@ -8,7 +8,6 @@ environment.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic import (
 )
 
 from qa_eval.spec.settings import BY_PATH
+from qa_eval.spec.values import Concurrency, Count, Names, Rules, Seconds
 
 DEFAULT_MODEL = "qa"
 DEFAULT_PARAMETERS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 32}
@@ -33,8 +33,9 @@ DEFAULT_PARAMETERS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 32}
 BUILT_IN_METRICS = ("exact_match", "f1", "semantic_similarity")
 METRIC_ALIASES = {"em": "exact_match", "similarity": "semantic_similarity"}
 EMBEDDERS = ("minilm", "gateway", "sentence-transformers")
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _RESERVED = frozenset(("model", "messages", "stream", "n"))
+FIELD = re.compile(r"\{(\{[A-Za-z_][\w .-]*\})\}|\{([A-Za-z_][\w .-]*)\}")
+"""A field of a prompt (group 2), or a field's text written literally, in doubled braces (group 1)."""
 _RUN_NAME = re.compile(r"\w[\w .+/-]{0,99}")
 _FILE_ENDINGS = (".json", ".jsonl", ".csv", ".parquet", ".yaml", ".yml", ".toml")
 
@@ -48,56 +49,6 @@ class Part(BaseModel):
 def described(path: str) -> str:
     """The one description of a setting, from the table of settings."""
     return BY_PATH[path].help
-
-
-# --- values ---------------------------------------------------------------------------------------------------------
-
-
-def parse_count(value: Any) -> Any:
-    """A positive integer or `all`."""
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-        return value
-    raise ValueError("must be a positive integer or `all`")
-
-
-def parse_concurrency(value: Any) -> Any:
-    """A positive integer or `auto`."""
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-        return value
-    raise ValueError("must be a positive integer or `auto`")
-
-
-def parse_seconds(value: Any) -> Any:
-    """Seconds: a number above 0, alone or with `s`, `m` or `h`."""
-    number: Any = value
-    factor = 1.0
-    if isinstance(value, str):
-        number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "s")
-        factor = _UNITS[unit]
-    try:
-        seconds = float(number) * factor
-    except (TypeError, ValueError):
-        raise ValueError("must be seconds, or a number with s, m or h such as 10m") from None
-    if isinstance(value, bool) or not 0 < seconds < math.inf:
-        raise ValueError("must be a time greater than 0")
-    return seconds
-
-
-def parse_names(value: Any) -> Any:
-    """One name, or several: a list, or text in which `+` joins them."""
-    return tuple(part for part in value.split("+") if part) if isinstance(value, str) else value
-
-
-Count = Annotated[int | Literal["all"], BeforeValidator(parse_count, json_schema_input_type=int | Literal["all"])]
-Concurrency = Annotated[
-    int | Literal["auto"], BeforeValidator(parse_concurrency, json_schema_input_type=int | Literal["auto"])
-]
-Seconds = Annotated[float, BeforeValidator(parse_seconds, json_schema_input_type=float | str)]
-Names = Annotated[tuple[str, ...], BeforeValidator(parse_names, json_schema_input_type=str | list[str])]
 
 
 # --- dataset --------------------------------------------------------------------------------------------------------
@@ -218,9 +169,7 @@ def parse_prompt(value: Any) -> Any:
     return {"messages": value} if isinstance(value, list) else value
 
 
-Prompt = Annotated[
-    PromptSpec, BeforeValidator(parse_prompt, json_schema_input_type=PromptSpec | list[Message] | str)
-]
+Prompt = Annotated[PromptSpec, BeforeValidator(parse_prompt, json_schema_input_type=PromptSpec | list[Message] | str)]
 
 
 class Parameters(BaseModel):
@@ -298,7 +247,7 @@ def check_via(via: str) -> str:
     return via
 
 
-# --- metrics, limits, gate, recording, servers -------------------------------------------------------------------------
+# --- metrics, limits, gate, recording, servers ----------------------------------------------------------------------
 
 
 class MetricSpec(Part):
@@ -322,7 +271,9 @@ class MetricSpec(Part):
 def parse_metric(value: Any) -> Any:
     """A mapping, a name, or module:function, whose name is the function's."""
     if isinstance(value, str):
-        return {"name": value.rpartition(":")[2].rpartition(".")[2], "python": value} if ":" in value else {"name": value}
+        return (
+            {"name": value.rpartition(":")[2].rpartition(".")[2], "python": value} if ":" in value else {"name": value}
+        )
     if isinstance(value, Mapping) and "python" in value and "name" not in value:
         return {"name": str(value["python"]).rpartition(":")[2].rpartition(".")[2], **value}
     return value
@@ -337,14 +288,15 @@ class LimitsSpec(Part):
     cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False, description=described("limits.cost_usd"))
     time: Seconds | None = Field(None, description=described("limits.time"))
     errors: float = Field(0.1, ge=0, le=1, description=described("limits.errors"))
+    timeout: Seconds = Field(120.0, description=described("limits.timeout"))
 
 
 class GateSpec(Part):
     """Rules that decide the exit code."""
 
     baseline: str | None = Field(None, description=described("gate.baseline"))
-    fail_on: tuple[str, ...] = Field((), description=described("gate.fail_on"))
-    require: tuple[str, ...] = Field((), description=described("gate.require"))
+    fail_on: Rules = Field((), description=described("gate.fail_on"))
+    require: Rules = Field((), description=described("gate.require"))
     inconclusive: Literal["pass", "fail"] = Field("pass", description=described("gate.inconclusive"))
 
 
@@ -383,9 +335,9 @@ class ExperimentSpec(Part):
     """An experiment: what is asked of which systems, how it is scored, and when it stops."""
 
     name: str | None = Field(None, description=described("name"))
-    dataset: Annotated[
-        DatasetSpec, BeforeValidator(parse_dataset, json_schema_input_type=DatasetSpec | str)
-    ] = DatasetSpec()
+    dataset: Annotated[DatasetSpec, BeforeValidator(parse_dataset, json_schema_input_type=DatasetSpec | str)] = (
+        DatasetSpec()
+    )
     systems: tuple[SystemSpec, ...] = ()
     """What is compared. Or give `models` and `prompts`: each model with each prompt."""
     models: Names = Field((), description=described("models"))

@@ -6,6 +6,8 @@ keywords and the models together.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -93,6 +95,7 @@ SETTINGS = (
     Setting("max_errors", "limits.errors", "Stop when more than this share of questions fails.", "SHARE", "0.1"),
     Setting("max_cost", "limits.cost_usd", "Stop before more than this is spent.", "USD"),
     Setting("max_time", "limits.time", "Stop asking after this time.", "SECONDS|10m|1h"),
+    Setting("timeout", "limits.timeout", "Maximum time of one try.", "SECONDS|10m|1h", "2m"),
     Setting("baseline", "gate.baseline", "System that the rules compare with.", "SYSTEM", "the first"),
     Setting("fail_on", "gate.fail_on", "Rule on candidate minus baseline, such as 'f1 < -0.02'; may repeat.", "RULE"),
     Setting("require", "gate.require", "Rule on each system's own value, such as 'em >= 0.6'; may repeat.", "RULE"),
@@ -121,3 +124,20 @@ SETTINGS = (
 
 BY_KEYWORD = {setting.keyword: setting for setting in SETTINGS}
 BY_PATH = {setting.path: setting for setting in SETTINGS}
+
+
+_IN_BACKTICKS = re.compile(r"`(\w+)(=False)?`")
+
+
+def name_flags(message: str, flags: Mapping[str, str]) -> str:
+    """A message of the library as a command prints it: its keywords in backticks become its flags.
+
+    Args:
+        message: What the library says, such as "`max_cost` must be greater than 0".
+        flags: The command's flags, by the names of its parameters.
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        return f"`{flags[match[1]]}`" if match[1] in flags else match[0]
+
+    return _IN_BACKTICKS.sub(flag, message)

@@ -37,9 +37,7 @@ def _matrix(models: Sequence[str], prompts: Sequence[PromptSpec]) -> list[System
 
 def _labels(prompts: Sequence[PromptSpec]) -> list[str]:
     labels = [prompt.label for prompt in prompts]
-    return [
-        f"{label}-{place}" if labels.count(label) > 1 else label for place, label in enumerate(labels, 1)
-    ]
+    return [f"{label}-{place}" if labels.count(label) > 1 else label for place, label in enumerate(labels, 1)]
 
 
 def _resolved(spec: ExperimentSpec, system: SystemSpec) -> SystemSpec:

@@ -1,54 +1,45 @@
-"""An own function in the gateway's place: it gets the example and returns the answer, plain or to be awaited."""
+"""A task: a function of the user's that gets the example and returns the answer, plain or to be awaited."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from qa_eval.data.examples import Example
-from qa_eval.targets.outcome import Attempt, Outcome, Reply
+from qa_eval.targets.base import TIMEOUT_S, Attempt
+from qa_eval.targets.outcome import Outcome, Reply
+from qa_eval.tracing.context import TraceContext
 
 TaskFunction = Callable[[Example], str | Awaitable[str]]
 THREADS: Final = 16
-"""So many calls of a plain function are under way at once."""
+"""Maximum number of concurrent calls of a plain function."""
 
 
-class OwnTask:
-    """Asks a function as the engine asks a gateway; an `Asker`, whose prompt is the example's id."""
+class FunctionTarget:
+    """Calls a function for each example; a `Target`."""
 
-    def __init__(self, function: TaskFunction, examples: Iterable[Example], timeout_s: float) -> None:
+    def __init__(self, function: TaskFunction, timeout_s: float = TIMEOUT_S) -> None:
         """
         Args:
-            function: Who answers. What it raises is the question's outcome, `task_error`.
-            examples: All that may be asked.
-            timeout_s: How long an answer may take. A plain function that takes longer goes on in its thread.
+            function: Produces the answer. An exception is the question's outcome, `task_error`.
+            timeout_s: How long an answer may take. A plain function that takes longer continues in its thread.
         """
         self._function = function
-        self._examples = {example.id: example for example in examples}
         self._timeout_s = timeout_s
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="task")
 
-    async def ask(
-        self,
-        model: str,
-        prompt: str,
-        *,
-        temperature: float,
-        max_tokens: int,
-        traceparent: str | None = None,
-    ) -> Attempt:
-        """Ask once; see `Asker`. The function decides for itself on temperature and length."""
+    async def generate(self, example: Example, trace: TraceContext | None = None) -> Attempt:
+        """See `Target`."""
         started_at, start, text = datetime.now(UTC), time.perf_counter(), ""
         limit = asyncio.timeout(self._timeout_s)
         try:
             async with limit:
-                found = await self._call(self._examples[prompt])
-            outcome, text, problem = _judged(found)
+                outcome, text, problem = _classify(await self._call(example))
         except Exception as error:
             outcome, problem = Outcome.TASK_ERROR, f"{type(error).__name__}: {error}".splitlines()[0]
             if limit.expired():
@@ -58,13 +49,13 @@ class OwnTask:
     async def _call(self, example: Example) -> Any:
         if inspect.iscoroutinefunction(self._function):
             return await self._function(example)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, self._function, example)
-        return await found if inspect.isawaitable(found) else found
+        result = await asyncio.get_running_loop().run_in_executor(self._threads, self._function, example)
+        return await result if inspect.isawaitable(result) else result
 
 
-def _judged(found: Any) -> tuple[Outcome, str, str]:
+def _classify(result: Any) -> tuple[Outcome, str, str]:
     """Outcome, answer and problem of what the function returned."""
-    if not isinstance(found, str):
-        return Outcome.INVALID_RESPONSE, "", f"the task returned {type(found).__name__}, not text"
-    text = found.strip()
+    if not isinstance(result, str):
+        return Outcome.INVALID_RESPONSE, "", f"the task returned {type(result).__name__}, not text"
+    text = result.strip()
     return (Outcome.ANSWERED, text, "") if text else (Outcome.EMPTY, "", "the task gave an empty answer")

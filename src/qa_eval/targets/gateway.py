@@ -1,8 +1,8 @@
-"""One model call through the gateway, over pooled connections.
+"""A model behind a gateway, over pooled connections.
 
-Any OpenAI-compatible gateway will do: only `/v1/models` and `/v1/chat/completions` are asked of it, and LiteLLM's
-`/model/info` where there is one. The gateway retries the provider; the engine, which paces the calls, decides on
-tries of this side. A question costs about 0.15 ms of processor time, so that one process keeps hundreds under way.
+Any OpenAI-compatible gateway works: only `/v1/models` and `/v1/chat/completions` are used, and LiteLLM's
+`/model/info` where there is one. The gateway retries the provider; the engine decides on retries of this side. A
+question costs about 0.15 ms of processor time, so that one process keeps hundreds in flight.
 """
 
 from __future__ import annotations
@@ -11,13 +11,20 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from qa_eval.data.examples import Example
 from qa_eval.errors import GatewayError
-from qa_eval.http.client import JSON, Answer, Unreachable, connect
+from qa_eval.http.base import Answer, Unreachable
+from qa_eval.http.client import JSON, connect
+from qa_eval.spec.model import PromptSpec
+from qa_eval.targets.base import TIMEOUT_S, Attempt
 from qa_eval.targets.failures import explain
-from qa_eval.targets.outcome import Attempt, Outcome, Reply
+from qa_eval.targets.outcome import Outcome, Reply
+from qa_eval.targets.prompt import render
+from qa_eval.tracing.context import TraceContext
 
 # LiteLLM's words for: no model answers in another's name, and no answer comes from a cache.
 _NO_FALLBACKS: dict[str, Any] = {"disable_fallbacks": True}
@@ -27,7 +34,7 @@ _NO_CACHE: dict[str, Any] = {"cache": {"no-cache": True, "no-store": True}}
 class GatewayClient:
     """Calls one gateway; an async context manager that holds its connections."""
 
-    def __init__(self, url: str, key: str | None, *, timeout_s: float = 120.0) -> None:
+    def __init__(self, url: str, key: str | None, *, timeout_s: float = TIMEOUT_S) -> None:
         """
         Args:
             url: The gateway's base URL, with or without `/v1`.
@@ -58,7 +65,7 @@ class GatewayClient:
             status, _, body = await self._get("v1/models")
         except OSError:
             raise GatewayError(
-                f"No gateway answers at {self.url}: start it (`qa-eval stack up` starts one here) or check --gateway."
+                f"No gateway answers at {self.url}: start it (`qa-eval stack up` starts one here) or check `gateway`."
             ) from None
         if self._key is None and status >= 400:
             raise GatewayError(f"The gateway at {self.url} refuses a call without a key: set QA_EVAL_GATEWAY_KEY.")
@@ -69,7 +76,7 @@ class GatewayClient:
         except (ValueError, KeyError, TypeError):
             raise GatewayError(
                 f"{self.url}/v1/models answers with HTTP {status} and no list of models: "
-                "check that --gateway names an OpenAI-compatible gateway."
+                "check that `gateway` is the address of an OpenAI-compatible gateway."
             ) from None
 
     async def check(self, models: Sequence[str]) -> None:
@@ -82,27 +89,26 @@ class GatewayClient:
         unknown = [model for model in models if model not in offered]
         if unknown:
             known = ", ".join(sorted(set(offered))) or "none"
-            raise GatewayError(f"The gateway knows no model {unknown[0]!r}: choose --model from {known}.")
+            raise GatewayError(f"The gateway has no model {unknown[0]!r}: choose `models` from {known}.")
         self._groups = await self._routing_groups()
 
-    async def ask(
+    async def complete(
         self,
         model: str,
-        prompt: str,
-        *,
-        temperature: float,
-        max_tokens: int,
-        traceparent: str | None = None,
+        messages: Sequence[Mapping[str, str]],
+        parameters: Mapping[str, Any],
+        trace: TraceContext | None = None,
     ) -> Attempt:
-        """Ask once; see `Asker`."""
-        request: dict[str, Any] = {
-            "model": model,
-            "messages": [{"role": "user", "content": prompt}],
-            "temperature": temperature,
-            "max_tokens": max_tokens,
-            **self._extensions(model),
-        }
-        described = JSON | {"traceparent": traceparent} if traceparent else JSON
+        """Ask for one chat completion. Every failure is returned as an outcome.
+
+        Args:
+            model: The model group.
+            messages: `role` and `content` of each message.
+            parameters: What else the request holds, such as `temperature`.
+            trace: The trace that the gateway's spans join.
+        """
+        request = {"model": model, "messages": messages, **parameters, **self._extensions(model)}
+        described = JSON | {"traceparent": trace.traceparent} if trace else JSON
         started_at, start = datetime.now(UTC), time.perf_counter()
 
         def failed(outcome: Outcome, message: str, **hints: Any) -> Attempt:
@@ -143,6 +149,20 @@ class GatewayClient:
         except (OSError, ValueError, KeyError, TypeError):
             return frozenset()
         return frozenset(group for group, count in deployments.items() if count > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayTarget:
+    """One model group of a gateway, with a prompt and parameters; a `Target`."""
+
+    client: GatewayClient
+    model: str
+    prompt: PromptSpec
+    parameters: Mapping[str, Any]
+
+    async def generate(self, example: Example, trace: TraceContext | None = None) -> Attempt:
+        """See `Target`."""
+        return await self.client.complete(self.model, render(self.prompt, example), self.parameters, trace)
 
 
 def _refuses_key(status: int, body: bytes) -> bool:

@@ -1,8 +1,7 @@
-"""How many questions are under way at once: a fixed number, or as many as the gateway bears.
+"""The number of concurrent requests: fixed, or adapted to what the target can take.
 
-The adaptive pace doubles while the gateway's latency holds, then grows by steps; it steps back when latency rises,
-though not below what it began with, and halves on a 429 or a timeout. Nothing is asked before the time that
-`Retry-After` names.
+The adaptive limit doubles while latency holds, then grows by steps; it steps back when latency rises, though not
+below where it began, and halves on a 429 or a timeout. No request is sent before the time that `Retry-After` gives.
 No part of it blocks the event loop.
 """
 
@@ -19,17 +18,17 @@ _HOLDS, _RISES = 1.3, 1.7
 _LEAST_SAMPLES = 8
 
 
-class Pace:
-    """Hands out slots to questions."""
+class ConcurrencyLimiter:
+    """Limits the number of concurrent requests: fixed, or adapted to the target."""
 
     def __init__(self, concurrency: int | None) -> None:
         """
         Args:
-            concurrency: How many questions may be under way; None adapts.
+            concurrency: How many questions may be in flight; None adapts.
         """
         self._adapts = concurrency is None
         self._limit = float(FIRST if concurrency is None else concurrency)
-        self._under_way = 0
+        self._in_flight = 0
         self._free = asyncio.Event()
         self._not_before = 0.0
         self._doubles = True
@@ -41,26 +40,26 @@ class Pace:
 
     @property
     def limit(self) -> int:
-        """How many questions may be under way now."""
+        """How many questions may be in flight now."""
         return max(1, int(self._limit))
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """How many questions are."""
-        return self._under_way
+        return self._in_flight
 
     async def acquire(self) -> None:
         """Wait for a slot, and until the gateway wants to be asked."""
-        while self._under_way >= self.limit:
+        while self._in_flight >= self.limit:
             self._free.clear()
             await self._free.wait()
         while (wait := self._not_before - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
-        self._under_way += 1
+        self._in_flight += 1
 
     def release(self) -> None:
         """Give a slot back."""
-        self._under_way -= 1
+        self._in_flight -= 1
         self._free.set()
 
     def answered(self, latency_s: float) -> None:
@@ -80,13 +79,13 @@ class Pace:
         now = time.monotonic()
         if retry_after_s is not None:
             self._not_before = max(self._not_before, now + retry_after_s)
-        # Questions that were under way together meet the same limit: they halve the pace once.
+        # Questions that were in flight together meet the same limit: they halve the limit once.
         if self._adapts and now - self._halved_at > max(1.0, self._lowest or 0.0):
             self._halved_at = now
             self._shrink(0.5, least=1)
 
     def _adapt(self, latency_s: float) -> None:
-        # At the pace that a run begins with there is no queue of ours: this is what the gateway takes now.
+        # At the initial limit there is no queue of ours: this is the latency without one.
         self._lowest = latency_s if self._lowest is None or self._limit <= FIRST else min(latency_s, self._lowest)
         rise = latency_s / self._lowest
         if rise > _RISES:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
 
 class Outcome(StrEnum):
@@ -24,7 +23,7 @@ class Outcome(StrEnum):
     GATEWAY_ERROR = "gateway_error"
     INVALID_RESPONSE = "invalid_response"
     TASK_ERROR = "task_error"
-    """An own function, asked in the gateway's place, raised an error."""
+    """A task, a function of the user's, raised an error."""
 
     @property
     def is_answer(self) -> bool:
@@ -38,7 +37,7 @@ class Outcome(StrEnum):
 
     @property
     def is_error(self) -> bool:
-        """Whether something went wrong, so that asking again may help; counts towards `--max-errors`."""
+        """Whether something went wrong, so that asking again may help; counts towards the error limit."""
         return not self.is_answer and not self.is_blocked and self is not Outcome.EMPTY
 
 
@@ -70,39 +69,3 @@ class Reply:
     trace_id: str | None = None
     span_id: str | None = None
     """The question's own span in that trace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What one try came to: a reply, and whether and when to try again."""
-
-    reply: Reply
-    retry: bool = False
-    """Nothing was answered and nothing was paid, so that asking again is right."""
-    retry_after_s: float | None = None
-    """When the gateway wants to be asked again, where it says."""
-    unreachable: bool = False
-    """No connection: the question did not get there at all."""
-
-
-class Asker(Protocol):
-    """Who is asked: a gateway, a chatbot in front of it, or an own function."""
-
-    async def ask(
-        self,
-        model: str,
-        prompt: str,
-        *,
-        temperature: float,
-        max_tokens: int,
-        traceparent: str | None = None,
-    ) -> Attempt:
-        """Ask once. Every failure comes back as an outcome, none as an exception.
-
-        Args:
-            model: The model group.
-            prompt: The one user message.
-            temperature: 0 for the most likely answer.
-            max_tokens: The longest answer.
-            traceparent: W3C trace context that the other side's spans join.
-        """

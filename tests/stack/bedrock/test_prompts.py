@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from qa_eval.data.examples import Example
 from qa_eval.stack.bedrock.prompts import ContextQuestion, as_series, read_question
-from qa_eval.targets.prompt import default_prompt
+from qa_eval.targets.prompt import default_prompt, render
 
 line = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1).filter(str.strip)
 
@@ -31,7 +31,8 @@ def test_the_clients_default_prompt_is_read(version):
         references=("on the Rhine",),
         group="Mainz",
     )
-    message = default_prompt(version).fill(example)
+    (asked,) = render(default_prompt(version), example)
+    message = asked["content"]
 
     assert read_question(message) == ContextQuestion("Mainz lies on the Rhine.", "Where is Mainz?")
     assert ("Answer: unanswerable" in as_series(read_question(message), message)) == (version == "2.0")

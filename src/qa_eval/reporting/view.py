@@ -1,94 +1,37 @@
-"""From observations to the page: what each section shows, and the file.
-
-The page compares several systems on their common questions, the first being the baseline; one system alone stands
-with all its questions. Everything in the file is in the file: no script, no network.
-"""
+"""What each section of the report shows, as the template takes it."""
 
 from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import resources
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from qa_eval._version import __version__
-from qa_eval.analysis.comparison import Comparison, Difference, compare_systems, incomplete, shown_answer
-from qa_eval.analysis.measures import MEASURES, Measure, available, own_value
-from qa_eval.analysis.observations import Observation, Observations, Question
-from qa_eval.analysis.sources import Source, observe
-from qa_eval.data.examples import Dataset
-from qa_eval.errors import InputError
+from qa_eval.analysis.comparison import Comparison, incomplete
+from qa_eval.analysis.differences import Difference
+from qa_eval.analysis.measures import MEASURES, Measure, available, system_value
+from qa_eval.analysis.observations import SPECIFICATION, Observation, Observations, Question
+from qa_eval.analysis.tables import shown_answer
 from qa_eval.reporting import charts
 from qa_eval.reporting.charts import Axis, Point
+from qa_eval.reporting.front import pareto
+from qa_eval.reporting.highlight import highlight
 from qa_eval.statistics import Estimate, mean_interval
 from qa_eval.targets.outcome import Outcome
 
 SCORES = ("em", "f1", "similarity")
 WORST = 8
-ARTICLES = 12
-"""How many articles stand in the open; all are in the fold."""
-DEFAULT_OUTPUT = Path("qa-eval-report.html")
-
-
-def report(
-    *sources: Source,
-    output: str | Path = DEFAULT_OUTPUT,
-    dataset: Dataset | str | Path | None = None,
-    phoenix: str | None = None,
-) -> Path:
-    """Write a report as one HTML file.
-
-    Args:
-        sources: As for `compare`; one is enough. Several are compared, with the first as the baseline.
-        output: The file to write; one that is there is replaced.
-        dataset: The questions that predictions files answer.
-        phoenix: The base URL of the Phoenix that holds experiments named by their id.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        InputError: A source cannot be read, there are no answers, or the file cannot be written.
-        PhoenixError: Phoenix is not there, or has no such experiment.
-    """
-    page = render(observe(sources, dataset=dataset, phoenix=phoenix))
-    path = Path(output)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): give another path with --output.") from None
-    return path
-
-
-def render(systems: Sequence[Observations]) -> str:
-    """The page's HTML.
-
-    Raises:
-        InputError: There are no answers, or the systems have no question in common.
-    """
-    if not systems or not all(len(system) for system in systems):
-        raise InputError("There is nothing to report: the run has no scored answers.")
-    comparison = compare_systems(systems) if len(systems) > 1 else None
-    content = Content(comparison.systems if comparison else tuple(systems), comparison)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("qa_eval.reporting"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(key=charts.key, scale=charts.scale, heights=charts.heights)
-    style = Markup((resources.files("qa_eval.reporting") / "templates" / "report.css").read_text("utf-8"))  # noqa: S704
-    return environment.get_template("report.html.jinja").render(page=content, style=style)
+GROUPS = 12
+"""How many groups are shown at once; the rest is folded."""
+BREAKDOWN = range(2, 13)
+"""How many values a metadata column may have to be a breakdown."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +75,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Content:
+class ReportView:
     """All that the template shows, each part made when it is asked for."""
 
     systems: tuple[Observations, ...]
@@ -160,7 +103,7 @@ class Content:
         if self.comparison is not None:
             return self.comparison.describe_questions()
         items = self.systems[0].items.values()
-        return f"{len(items):,} questions from {len({item.question.title for item in items})} articles"
+        return f"{len(items):,} questions in {len({item.question.group for item in items}):,} groups"
 
     @property
     def made(self) -> str:
@@ -198,7 +141,9 @@ class Content:
         known = [each for each in self._having(MEASURES["cost"]) if available(MEASURES["f1"], each[1])]
         if not known:
             return None
-        values = {index: (own_value(MEASURES["cost"], each), own_value(MEASURES["f1"], each)) for index, each in known}
+        values = {
+            index: (system_value(MEASURES["cost"], each), system_value(MEASURES["f1"], each)) for index, each in known
+        }
         front = pareto({index: (cost.estimate, score.estimate) for index, (cost, score) in values.items()})
         points = [
             Point(index, self.systems[index].name, 1000 * cost.estimate, s.estimate, s.low, s.high, index in front)
@@ -225,16 +170,36 @@ class Content:
     @cached_property
     def groups(self) -> tuple[tuple[str, tuple[Group, ...], tuple[Group, ...]], ...]:
         """F1 by kind of question: a title, the groups shown, and those in the fold."""
-        by_article = self._grouped(lambda question: question.title)
-        lowest = sorted(by_article, key=lambda group: group[0])
-        shown = tuple(group for _, group in lowest[:ARTICLES])
-        folded = tuple(group for _, group in lowest[ARTICLES:])
-        order = {"easy": "0", "medium": "1", "hard": "2"}
-        difficulty = sorted(self._grouped(lambda q: q.difficulty), key=lambda g: order.get(g[1].name, g[1].name))
-        types = sorted(self._grouped(lambda question: question.type), key=lambda group: -group[1].count)
-        titled = (("Difficulty", difficulty), ("Question type", types))
-        named = tuple((title, tuple(group for _, group in found), ()) for title, found in titled if found)
-        return (*named, ("Article, the lowest first", shown, folded))
+        if not all(available(MEASURES["f1"], system) for system in self.systems):
+            return ()
+        breakdowns = [
+            *((name.replace("_", " ").capitalize(), self._by_metadata(name)) for name in self._breakdown_columns()),
+            ("Question type", sorted(self._grouped(_type), key=_size, reverse=True)),
+        ]
+        named = tuple((title, tuple(group for _, group in found), ()) for title, found in breakdowns if found)
+        by_group = self._grouped(_group_of)
+        # Where every question is a group of its own, there is nothing to break down.
+        return named if len(by_group) == len(self.systems[0]) else (*named, *self._lowest(by_group))
+
+    def _lowest(
+        self, by_group: Sequence[tuple[float, Group]]
+    ) -> tuple[tuple[str, tuple[Group, ...], tuple[Group, ...]], ...]:
+        lowest = [group for _, group in sorted(by_group, key=_mean)]
+        return (("Group, the lowest first", tuple(lowest[:GROUPS]), tuple(lowest[GROUPS:])),)
+
+    def _breakdown_columns(self) -> list[str]:
+        """The metadata columns with few values."""
+        values: dict[str, set[str]] = {}
+        for item in self.systems[0].items.values():
+            for name, value in item.question.metadata.items():
+                values.setdefault(name, set()).add(_shown(value))
+        return [name for name, several in values.items() if len(several) in BREAKDOWN]
+
+    def _by_metadata(self, column: str) -> list[tuple[float, Group]]:
+        def value(question: Question) -> str:
+            return _shown(question.metadata.get(column, ""))
+
+        return sorted(self._grouped(value), key=_natural)
 
     @cached_property
     def outcomes(self) -> tuple[tuple[int, str, str, Markup], ...]:
@@ -243,14 +208,15 @@ class Content:
 
     @cached_property
     def worst(self) -> tuple[Card, ...]:
-        """The questions that went worst for all systems together, one an article as far as they go."""
-        mean = {key: fmean(s.items[key].scores.get("f1", 0.0) for s in self.systems) for key in self.systems[0].items}
+        """The questions that went worst for all systems together, one a group as far as they go."""
+        scored = [key for key, item in self.systems[0].items.items() if "f1" in item.scores]
+        mean = {key: fmean(s.items[key].scores.get("f1", 0.0) for s in self.systems) for key in scored}
         seen: dict[str, int] = {}
         ranked = []
         for key in sorted(mean, key=mean.__getitem__):
-            title = self.systems[0].items[key].question.title
-            seen[title] = seen.get(title, 0) + 1
-            ranked.append((mean[key], seen[title], key))
+            group = self.systems[0].items[key].question.group
+            seen[group] = seen.get(group, 0) + 1
+            ranked.append((mean[key], seen[group], key))
         below = [key for score, _, key in sorted(ranked, key=lambda each: each[:2]) if score < 1.0]
         return tuple(self._card(key) for key in below[:WORST])
 
@@ -267,12 +233,23 @@ class Content:
 
     @property
     def settings(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """How the answers were made: a name, and its value for each system."""
-        names = dict.fromkeys(name for system in self.systems for name in system.config)
-        return tuple(
-            (name.replace("_", " "), tuple(_told(system.config.get(name, "")) for system in self.systems))
+        """How the answers were made: a name, and its value for each system; what no system has is left out."""
+        names = dict.fromkeys(name for system in self.systems for name in system.config if name != SPECIFICATION)
+        rows = (
+            (name.replace("_", " "), tuple(_shown(system.config.get(name, "")) for system in self.systems))
             for name in names
         )
+        return tuple((name, values) for name, values in rows if any(values))
+
+    @property
+    def specifications(self) -> tuple[tuple[str, str], ...]:
+        """The specification of each run: the run, and the YAML text that is the same experiment."""
+        texts = {
+            str(system.config.get("name") or system.config["run"]): str(system.config[SPECIFICATION])
+            for system in self.systems
+            if SPECIFICATION in system.config
+        }
+        return tuple(texts.items())
 
     def _having(self, measure: Measure) -> list[tuple[int, Observations]]:
         return [(index, system) for index, system in enumerate(self.systems) if available(measure, system)]
@@ -280,7 +257,7 @@ class Content:
     def _values(self, measure: Measure, axis: Axis) -> Plot:
         strips = []
         for index, system in self._having(measure):
-            found = own_value(measure, system)
+            found = system_value(measure, system)
             strips.append(_strip(index, system.name, measure.number(found.estimate), found, axis, measure.number))
         return Plot(measure.title, tuple(strips), axis)
 
@@ -294,7 +271,7 @@ class Content:
 
     def _latency(self, index: int, values: Sequence[float], axis: Axis) -> Strip:
         system = self.systems[index]
-        p50, p95 = (own_value(MEASURES[name], system) for name in ("p50_latency", "p95_latency"))
+        p50, p95 = (system_value(MEASURES[name], system) for name in ("p50_latency", "p95_latency"))
         beyond = sum(value > axis.high for value in values)
         told = f"p50 {p50.estimate:.3g} s, p95 {p95.estimate:.3g} s, longest {max(values):.3g} s"
         plot = charts.histogram(
@@ -307,7 +284,7 @@ class Content:
         """Groups with their mean F1 over all systems."""
         keys: dict[str, list[str]] = {}
         for key, item in self.systems[0].items.items():
-            if name(item.question):
+            if name(item.question) and "f1" in item.scores:
                 keys.setdefault(name(item.question), []).append(key)
         return [self._group(title, several) for title, several in keys.items()]
 
@@ -322,7 +299,7 @@ class Content:
     def _group_interval(self, index: int, keys: Sequence[str]) -> str:
         items = [self.systems[index].items[key] for key in keys]
         scores = [item.scores.get("f1", 0.0) for item in items]
-        found = mean_interval(scores, [item.question.title for item in items], bounds=(0.0, 1.0))
+        found = mean_interval(scores, [item.question.group for item in items], bounds=(0.0, 1.0))
         return "" if found.low is None or found.high is None else f"{100 * found.low:.0f}–{100 * found.high:.0f}"
 
     def _outcome(self, index: int, system: Observations) -> tuple[int, str, str, Markup]:
@@ -344,39 +321,6 @@ class Content:
         """The question from the source that knows its context, if one does."""
         questions = [system.items[key].question for system in self.systems]
         return next((question for question in questions if question.context), questions[0])
-
-
-def pareto(systems: Mapping[int, tuple[float, float]]) -> set[int]:
-    """Which systems no other beats: none is as cheap and as good, and cheaper or better.
-
-    Args:
-        systems: The cost and the quality of each.
-    """
-    return {
-        index
-        for index, (cost, quality) in systems.items()
-        if not any(
-            other_cost <= cost and other_quality >= quality and (other_cost, other_quality) != (cost, quality)
-            for other_cost, other_quality in systems.values()
-        )
-    }
-
-
-def highlight(context: str, references: Iterable[str]) -> Markup:
-    """The context, escaped, with each reference marked wherever it stands."""
-    marked = [False] * len(context)
-    for reference in {reference for reference in references if reference.strip()}:
-        start = context.find(reference)
-        while start >= 0:
-            marked[start : start + len(reference)] = [True] * len(reference)
-            start = context.find(reference, start + 1)
-    parts, begin = [], 0
-    for place in range(1, len(context) + 1):
-        if place == len(context) or marked[place] != marked[begin]:
-            text = escape(context[begin:place])
-            parts.append(Markup("<mark>{}</mark>").format(text) if marked[begin] else text)
-            begin = place
-    return Markup("").join(parts)
 
 
 def _strip(index: int, name: str, value: str, found: Estimate, axis: Axis, number: Callable[[float], str]) -> Strip:
@@ -406,5 +350,34 @@ def _kind(outcome: Outcome) -> str:
     return "good" if outcome.is_answer else "blocked" if outcome.is_blocked else "bad"
 
 
-def _told(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _type(question: Question) -> str:
+    return question.type
+
+
+def _group_of(question: Question) -> str:
+    return question.group
+
+
+def _mean(group: tuple[float, Group]) -> float:
+    return group[0]
+
+
+def _size(group: tuple[float, Group]) -> int:
+    return group[1].count
+
+
+_ORDER = {"easy": "0", "medium": "1", "hard": "2"}
+
+
+def _natural(group: tuple[float, Group]) -> str:
+    """Levels of difficulty in their order, everything else by name."""
+    return _ORDER.get(group[1].name, group[1].name)
+
+
+def _shown(value: object) -> str:
+    """A value of a setting or of metadata as text."""
+    if isinstance(value, dict):
+        if value.keys() >= {"messages"}:
+            return "\n\n".join(f"{message['role']}: {message['content']}" for message in value["messages"])
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)

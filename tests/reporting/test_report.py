@@ -18,11 +18,13 @@ from made_runs import made_run, published, right
 from playwright.sync_api import Browser
 
 import qa_eval
-from qa_eval.analysis.observations import of_run
+from qa_eval.analysis.observations import from_run
 from qa_eval.data import Dataset, Example, load_dataset
 from qa_eval.errors import InputError
 from qa_eval.reporting.charts import Axis
-from qa_eval.reporting.page import highlight, pareto, render
+from qa_eval.reporting.front import pareto
+from qa_eval.reporting.highlight import highlight
+from qa_eval.reporting.report import render
 
 EVIL = "</p><script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\" {{ 7 * 7 }}"
 
@@ -58,7 +60,7 @@ def text_of(page: str) -> str:
 
 
 def test_the_page_needs_nothing_from_outside_and_no_script(sample: Dataset) -> None:
-    page = render(of_run(made_run(sample, {"A": right(sample, 9), "B": right(sample, 20)}, failing=0.1)))
+    page = render(from_run(made_run(sample, {"A": right(sample, 9), "B": right(sample, 20)}, failing=0.1)))
     for tag, attributes in Tags(page).seen:
         assert tag not in {"script", "img", "link", "iframe", "object"}
         assert not attributes.keys() & {"src", "href", "style"}
@@ -69,11 +71,13 @@ def test_the_page_needs_nothing_from_outside_and_no_script(sample: Dataset) -> N
 
 def test_foreign_text_is_shown_as_it_is(sample: Dataset) -> None:
     first = sample.examples[0]
-    evil = Example(first.id, f"Why {EVIL}?", f"It is {EVIL}.", (EVIL,), f"T {EVIL}", {"difficulty": "easy"})
+    evil = Example(
+        first.id, f"Why {EVIL}?", f"It is {EVIL}.", (EVIL,), f"T {EVIL}", {f"m {EVIL}": EVIL, "difficulty": "easy"}
+    )
     dataset = Dataset(f"d {EVIL}", (evil, *sample.examples[1:]))
     wrong = "<img src=y onerror=nothing>"
     answers = {f"m {EVIL}": {**right(dataset), evil.id: wrong}, "B": right(dataset)}
-    page = render(of_run(made_run(dataset, answers)))
+    page = render(from_run(made_run(dataset, answers)))
     assert not {tag for tag, _ in Tags(page).seen} & {"script", "img"}
     assert "{{ 7 * 7 }}" in text_of(page)
     assert wrong in text_of(page)
@@ -83,7 +87,7 @@ def test_foreign_text_is_shown_as_it_is(sample: Dataset) -> None:
 def test_the_page_says_what_the_comparison_says(sample: Dataset) -> None:
     run = made_run(sample, {"A": right(sample, 40), "B": right(sample, 2)})
     comparison = qa_eval.compare(run)
-    told = text_of(render(of_run(run)))
+    told = text_of(render(from_run(run)))
     assert comparison.verdicts[0] in told
     assert comparison.describe_questions() in told
     assert f"{100 * run.experiments[0].mean('f1'):.1f}" in told  # type: ignore[operator]
@@ -94,9 +98,9 @@ def test_the_page_says_what_the_comparison_says(sample: Dataset) -> None:
 
 
 def test_what_is_not_known_is_said(sample: Dataset) -> None:
-    from qa_eval.analysis.observations import of_predictions
+    from qa_eval.analysis.observations import from_predictions
 
-    told = text_of(render([of_predictions("mine", right(sample, 9), sample)]))
+    told = text_of(render([from_predictions("mine", right(sample, 9), sample)]))
     assert "What the answers cost is not known" in told
     assert "How long the answers took is not known" in told
     assert "What changed most" not in told
@@ -105,8 +109,8 @@ def test_what_is_not_known_is_said(sample: Dataset) -> None:
 @pytest.mark.parametrize("models", [("A",), ("A", "B")])
 def test_a_run_that_ended_early_says_so_first(sample: Dataset, models: tuple[str, ...]) -> None:
     run = made_run(sample, {model: right(sample, 5) for model in models})
-    short = dataclasses.replace(run.experiments[0], entries=run.experiments[0].entries[:30])
-    page = render(of_run(dataclasses.replace(run, experiments=(short, *run.experiments[1:]))))
+    short = dataclasses.replace(run.experiments[0], answers=run.experiments[0].answers[:30])
+    page = render(from_run(dataclasses.replace(run, experiments=(short, *run.experiments[1:]))))
     first = page.split('class="lead"')[1].split("</p>")[0]
     assert "A is NOT A WHOLE RESULT: 30 of 60 questions asked." in first
 

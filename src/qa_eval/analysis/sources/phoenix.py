@@ -1,0 +1,119 @@
+"""Experiments in Phoenix, by their id or the address of their page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from qa_eval.analysis.observations import Observations, ObservedAnswer, Question, ScoredAnswer, gather
+from qa_eval.errors import InputError, PhoenixError
+from qa_eval.spec.model import BUILT_IN_METRICS
+from qa_eval.targets.outcome import Outcome
+
+_PHOENIX_ID = re.compile(r"Experiment:\d+")
+
+
+def is_experiment(name: str) -> bool:
+    """Whether a name is the id of an experiment in Phoenix."""
+    try:
+        return bool(_PHOENIX_ID.fullmatch(base64.b64decode(name, validate=True).decode()))
+    except (binascii.Error, ValueError):
+        return False
+
+
+def parse_page(address: str) -> tuple[str, str]:
+    """The Phoenix and the one experiment of a page's address."""
+    parts = urlsplit(address)
+    ids = parse_qs(parts.query).get("experimentId") or re.findall(r"/experiments/([^/]+)", parts.path)
+    if len(ids) != 1 or not is_experiment(ids[0]):
+        raise InputError(f"{address} does not name one experiment: give a page with one experimentId=... in it.")
+    root = re.split(r"/(?:datasets|experiments|v1|projects)/", parts.path)[0]
+    return f"{parts.scheme}://{parts.netloc}{root}", ids[0]
+
+
+def read_experiment(url: str, experiment: str) -> Observations:
+    """One experiment as Phoenix holds it. Its REST interface tells no cost, so there is none.
+
+    Raises:
+        PhoenixError: Phoenix is not there, refuses the key, or has no such experiment.
+    """
+    about = _get(url, f"v1/experiments/{experiment}")["data"]
+    runs = _get(url, f"v1/experiments/{experiment}/json")
+    stored = _get(url, f"v1/datasets/{about['dataset_id']}/examples", version_id=about["dataset_version_id"])
+    questions = {each["node_id"]: _question(each) for each in stored["data"]["examples"]}
+    metadata = about.get("metadata") or {}
+    name = str(metadata.get("system") or metadata.get("model") or about.get("name") or experiment)
+    config = {"experiment": experiment, "phoenix": url}
+    config |= {key: value for key, value in metadata.items() if key not in ("models", "spec", "system")}
+    return gather(
+        name,
+        (_of_phoenix(questions[run["example_id"]], run) for run in runs if run["example_id"] in questions),
+        similarity=str(metadata.get("embedder") or metadata.get("similarity", "")),
+        config=config,
+    )
+
+
+def _get(url: str, path: str, **query: str) -> Any:
+    import httpx
+
+    key = os.environ.get("PHOENIX_API_KEY")
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    try:
+        response = httpx.get(f"{url.rstrip('/')}/{path}", params=query, headers=headers, timeout=60.0)
+        return response.raise_for_status().json()
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status in (401, 403):
+            raise PhoenixError(f"Phoenix at {url} refuses the key: set PHOENIX_API_KEY to a valid one.") from None
+        raise PhoenixError(f"Phoenix at {url} has no {path} (HTTP {status}): check the experiment's id.") from None
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise PhoenixError(f"No Phoenix answers at {url}: start it, or check `phoenix`.") from None
+    except ValueError:
+        raise PhoenixError(f"{url} does not answer as Phoenix: check `phoenix`.") from None
+
+
+def _question(example: Mapping[str, Any]) -> Question:
+    """An example as `qa_eval.phoenix.client` stores it; of a foreign one, what can be found."""
+    metadata, asked = example.get("metadata") or {}, example.get("input") or {}
+    answer = (example.get("output") or {}).get("answer")
+    return Question(
+        str(example.get("id") or example["node_id"]),
+        str(metadata.get("group") or metadata.get("title") or example["node_id"]),
+        str(asked.get("question", "")),
+        str(asked.get("context", "")),
+        tuple(metadata.get("references") or ([str(answer)] if answer else [])),
+        {key: value for key, value in metadata.items() if key not in ("group", "title", "references")},
+    )
+
+
+def _of_phoenix(question: Question, run: Mapping[str, Any]) -> ScoredAnswer:
+    output, error = run.get("output"), run.get("error")
+    text = str(output.get("answer", "")) if isinstance(output, dict) else str(output or "")
+    latency = run.get("latency_ms")
+    answer = ObservedAnswer(
+        text,
+        _failure(str(error)) if error else Outcome.ANSWERED,
+        str(error or ""),
+        None if latency is None else latency / 1000,
+    )
+    return ScoredAnswer(question, answer, dict(_annotations(run.get("annotations") or ())))
+
+
+def _failure(error: str) -> Outcome:
+    """The outcome that qa-eval wrote before the colon; a foreign error is the gateway's."""
+    try:
+        return Outcome(error.split(":", 1)[0])
+    except ValueError:
+        return Outcome.GATEWAY_ERROR
+
+
+def _annotations(annotations: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+    for each in annotations:
+        name = "semantic_similarity" if each["name"].startswith("semantic_similarity") else str(each["name"])
+        if each.get("score") is not None and name in BUILT_IN_METRICS:
+            yield name, float(each["score"])

@@ -1,0 +1,84 @@
+"""A comparison in plain words: one sentence a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qa_eval.analysis.differences import WORTH_SHOWING, Difference
+from qa_eval.analysis.measures import Unit
+from qa_eval.statistics import Limit
+
+
+def verdict(baseline: str, questions: int, candidate: str, differences: Sequence[Difference]) -> str:
+    """What the sample says about one candidate, in one sentence.
+
+    Args:
+        baseline: The baseline's name.
+        questions: How many questions are compared.
+        candidate: The candidate's name.
+        differences: The candidate's, in all measures.
+    """
+    scores = [difference for difference in differences if difference.is_score]
+    if scores and all(difference.same for difference in scores):
+        parts = [f"{candidate} and {baseline} have identical scores on all {questions:,} questions"]
+    else:
+        parts = [
+            *_shown_words(candidate, "better", [score for score in scores if score.shown and score.better]),
+            *_shown_words(candidate, "worse", [score for score in scores if score.shown and not score.better]),
+            *(_unclear_words(score) for score in scores if not score.shown),
+        ]
+    others = {other.measure.name: other for other in differences if not other.is_score and other.shown}
+    if "answered" in others:
+        others.pop("failed", None)
+    parts += [_other_words(other) for other in others.values()]
+    return "; ".join(parts or [f"nothing can be compared between {candidate} and {baseline}"]) + "."
+
+
+def _shown_words(candidate: str, kind: str, shown: Sequence[Difference]) -> list[str]:
+    """Which scores are better, or worse, and by how much; nothing where there are none."""
+    sizes = [
+        f"in {found.measure.title} by {abs(100 * found.estimate.estimate):.1f} points ({_range(found)})"
+        for found in shown
+    ]
+    return [f"{candidate} is {kind} {', '.join(sizes)}"] if sizes else []
+
+
+def _unclear_words(found: Difference) -> str:
+    title = found.measure.title
+    if found.same:
+        return f"no question differs in {title}"
+    return f"no difference in {title} can be shown with {found.estimate.n:,} questions; {_needed(found)}"
+
+
+def _range(found: Difference) -> str:
+    """The interval of the difference's size."""
+    low, high = found.estimate.low, found.estimate.high
+    if low is None or high is None:
+        return f"p = {found.p_value:.2g}, no interval: {found.estimate.limit}"
+    ends = sorted((abs(low), abs(high)))
+    if found.measure.unit is Unit.POINTS:
+        return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+    return f"{found.measure.number(ends[0])} to {found.measure.number(ends[1])}"
+
+
+def _needed(found: Difference) -> str:
+    needed, points = found.needed, f"{100 * WORTH_SHOWING:.0f} points"
+    if needed is None or needed.examples is None:
+        reason = Limit.TOO_FEW_GROUPS if needed is None or needed.limit is None else needed.limit
+        return f"how many would show {points} cannot be said ({reason})"
+    if needed.examples <= found.estimate.n:
+        return f"one of {points} would most likely have been shown"
+    return f"{needed.examples:,} would show {points}"
+
+
+def _other_words(found: Difference) -> str:
+    measure, estimate = found.measure, found.estimate
+    size = measure.number(abs(estimate.estimate))
+    up = estimate.estimate > 0
+    match measure.unit:
+        case Unit.DOLLARS:
+            return f"1,000 questions cost {size} {'more' if up else 'less'} ({_range(found)})"
+        case Unit.SECONDS:
+            return f"its {measure.title} is {size} {'longer' if up else 'shorter'} ({_range(found)})"
+        case Unit.POINTS:
+            return f"its share {measure.title} is {size} points {'higher' if up else 'lower'} ({_range(found)})"

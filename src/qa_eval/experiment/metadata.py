@@ -1,0 +1,131 @@
+"""What is known of a run as a whole, typed: fixed when it starts, and what is added while it runs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from qa_eval.data.examples import SquadVersion
+from qa_eval.spec.model import ExperimentSpec, SystemSpec
+
+
+class _Stored(BaseModel):
+    """A part of the metadata, as the journal stores it; what a later version adds is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class DatasetMetadata(_Stored):
+    """The dataset of a run; its examples are in the journal."""
+
+    name: str
+    version: SquadVersion
+    """Which official script scores it."""
+    description: str = ""
+    fingerprint: str = ""
+    """SHA-256 over the examples' content."""
+    named: bool = False
+    """Whether the user chose the name."""
+    phoenix_id: str | None = None
+    """Phoenix's id of a dataset that is used where it is; None for one that is uploaded."""
+    phoenix_version: str | None = None
+    node_ids: Mapping[str, str] = {}
+    """Phoenix's id of each example, by ours, for a dataset that is used where it is."""
+
+
+class RunMetadata(_Stored):
+    """What is fixed when a run starts."""
+
+    run_id: str
+    spec: ExperimentSpec
+    """The resolved specification."""
+    dataset: DatasetMetadata
+    folder: str = ""
+    """The folder in which the specification's own functions are found."""
+    embedder: str = ""
+    """Full name of the embedding model; empty where nothing needs one."""
+
+    @property
+    def label(self) -> str:
+        """What people read: the run's name, or its id."""
+        return self.spec.name or self.run_id
+
+    @property
+    def systems(self) -> tuple[SystemSpec, ...]:
+        """What is compared."""
+        return self.spec.systems
+
+    @property
+    def system_names(self) -> tuple[str, ...]:
+        """The systems' names."""
+        return tuple(str(system.name) for system in self.spec.systems)
+
+    @property
+    def custom_metrics(self) -> tuple[str, ...]:
+        """The metrics that are not built in, by name."""
+        return tuple(metric.name for metric in self.spec.metrics if not metric.built_in)
+
+    def to_data(self) -> dict[str, Any]:
+        """As the journal stores it."""
+        return {**self.model_dump(mode="json", exclude={"spec"}), "spec": self.spec.to_data()}
+
+
+class PhoenixExperiment(_Stored):
+    """One system's experiment in Phoenix."""
+
+    id: str
+    project: str
+    url: str
+
+
+class Recording(_Stored):
+    """What a run has in Phoenix."""
+
+    url: str
+    """Phoenix's own address."""
+    dataset_id: str
+    experiments: Mapping[str, PhoenixExperiment]
+    """By the system's name."""
+
+    @property
+    def page(self) -> str:
+        """The page that compares the run's experiments."""
+        return experiments_page(self.url, self.dataset_id, *(each.id for each in self.experiments.values()))
+
+
+class RunEnd(_Stored):
+    """How the last process that worked on a run ended."""
+
+    stopped: str | None = None
+    """Why before all was asked; None if it was."""
+    unrecorded_reason: str | None = None
+    wall_s: float = 0.0
+    """From the first question to the last answer, in seconds, over all processes."""
+
+
+def experiments_page(phoenix_url: str, dataset_id: str, *experiment_ids: str) -> str:
+    """The address of Phoenix's page for some experiments."""
+    query = "&".join(f"experimentId={experiment_id}" for experiment_id in experiment_ids)
+    return f"{phoenix_url}/datasets/{dataset_id}/compare?{query}"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where a run's questions and records go."""
+
+    gateway_url: str = ""
+    """Empty where no system asks a gateway."""
+    gateway_key: str | None = field(default=None, repr=False)
+    phoenix_url: str | None = None
+    """None records nothing in Phoenix."""
+    phoenix_key: str | None = field(default=None, repr=False)
+
+
+def new_run_id() -> str:
+    """A run's id: readable, sorted by time, unique."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

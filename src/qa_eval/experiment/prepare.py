@@ -1,0 +1,115 @@
+"""From a specification to a plan: systems and prompts resolved, and checked before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qa_eval.data.examples import Dataset
+from qa_eval.errors import InputError
+from qa_eval.experiment.metadata import DatasetMetadata, RunMetadata, Servers, new_run_id
+from qa_eval.experiment.observer import OnProgress
+from qa_eval.experiment.plan import Plan
+from qa_eval.spec.model import ExperimentSpec, PromptSpec, SystemSpec
+from qa_eval.spec.systems import resolve_systems
+from qa_eval.targets.build import asks_gateway, check_system
+from qa_eval.targets.prompt import check_fields, default_prompt
+
+
+def make_plan(
+    spec: ExperimentSpec, dataset: Dataset, servers: Servers, *, folder: Path, on_progress: OnProgress
+) -> Plan:
+    """The plan of a new run.
+
+    Args:
+        spec: What the user gave.
+        dataset: Its examples.
+        servers: Where Phoenix is, for prompts from its registry.
+        folder: Where the specification's own functions are found.
+        on_progress: Called with a line for what the dataset does not allow.
+
+    Raises:
+        QaEvalError: A system, prompt or limit cannot work.
+    """
+    resolved = resolve_systems(spec)
+    systems = tuple(_with_prompt(system, dataset, servers) for system in resolved.systems)
+    for system in systems:
+        check_system(system)
+    resolved = _usable_metrics(resolved.model_copy(update={"systems": systems}), dataset, on_progress)
+    check_limits(resolved)
+    metadata = RunMetadata(
+        run_id=new_run_id(), spec=resolved, dataset=_dataset_metadata(dataset), folder=str(folder.absolute())
+    )
+    return Plan(metadata, dataset)
+
+
+def check_limits(spec: ExperimentSpec) -> None:
+    """Refuse a cost limit that cannot be kept.
+
+    Raises:
+        InputError: A system does not say what its answers cost.
+    """
+    priceless = [system.name for system in spec.systems if system.task is not None or system.via != "gateway"]
+    if spec.limits.cost_usd is not None and priceless:
+        raise InputError(f"`max_cost` cannot be kept: {priceless[0]} does not say what its answers cost.")
+
+
+def check_servers(spec: ExperimentSpec) -> None:
+    """Make sure that the specification says where gateway and Phoenix are.
+
+    Raises:
+        InputError: It does not.
+    """
+    servers = spec.servers
+    if servers.local or servers.stack:
+        return
+    if not servers.gateway and any(asks_gateway(system) for system in resolve_systems(spec).systems):
+        raise InputError(
+            "No gateway given. Use `local` to start one here, `stack` for one on AWS, or `gateway` for a running one."
+        )
+    if not servers.gateway and spec.similarity == "gateway":
+        raise InputError("`similarity` gateway needs a gateway: use `gateway` or `local`, or another `similarity`.")
+    if spec.recording.phoenix and not servers.phoenix:
+        raise InputError("No Phoenix given. Use `phoenix` for a running one, or `record=False` to record nothing.")
+
+
+def _with_prompt(system: SystemSpec, dataset: Dataset, servers: Servers) -> SystemSpec:
+    """The system with its prompt spelled out and checked against the dataset."""
+    if system.task is not None:
+        return system
+    prompt = system.prompt or default_prompt(dataset.version, "context" in dataset.fields)
+    if not prompt.messages:
+        prompt = _fetched(prompt, servers)
+    check_fields(prompt, dataset.fields)
+    return system.model_copy(update={"prompt": prompt})
+
+
+def _fetched(prompt: PromptSpec, servers: Servers) -> PromptSpec:
+    from qa_eval.phoenix.prompts import fetch_prompt
+
+    source = str(prompt.source)
+    if servers.phoenix_url is None:
+        raise InputError(f"The prompt {source} is in Phoenix: say in which one with `phoenix`.")
+    return fetch_prompt(servers.phoenix_url, servers.phoenix_key, source.removeprefix("phoenix:"))
+
+
+def _usable_metrics(spec: ExperimentSpec, dataset: Dataset, on_progress: OnProgress) -> ExperimentSpec:
+    """Without references, the metrics that compare with them are left out."""
+    needing = [metric.name for metric in spec.metrics if metric.built_in]
+    if dataset.labelled or not needing:
+        return spec
+    on_progress(f"No example has a reference: {', '.join(needing)} are left out.")
+    return spec.model_copy(update={"metrics": tuple(metric for metric in spec.metrics if not metric.built_in)})
+
+
+def _dataset_metadata(dataset: Dataset) -> DatasetMetadata:
+    origin = dataset.origin
+    return DatasetMetadata(
+        name=dataset.name,
+        version=dataset.version,
+        description=dataset.description,
+        fingerprint=dataset.fingerprint,
+        named=dataset.named,
+        phoenix_id=None if origin is None else origin.dataset_id,
+        phoenix_version=None if origin is None else origin.version_id,
+        node_ids={} if origin is None else origin.node_ids,
+    )

@@ -1,0 +1,50 @@
+"""The settings as Python keywords, typed. Their meanings and defaults are in the table of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from qa_eval.spec.model import PromptSpec
+
+PromptLike = str | Path | PromptSpec
+"""A prompt's text (with fields in braces), its file, phoenix:NAME[@TAG], or the prompt itself."""
+
+
+class ExperimentKeywords(TypedDict, total=False):
+    """The settings of `run_experiment`; `qa-eval run-experiment --help` describes each, with dashes."""
+
+    name: str | None
+    dataset: str | Path
+    columns: str | Mapping[str, Any] | None
+    examples: int | str
+    seed: int
+    stratify_by: str
+    dataset_name: str | None
+    models: str | Sequence[str]
+    prompts: PromptLike | Sequence[PromptLike]
+    via: str
+    temperature: float
+    max_tokens: int
+    parameters: Mapping[str, Any] | Sequence[str]
+    metrics: Mapping[str, Callable[..., Any]] | Sequence[str | Callable[..., Any]]
+    similarity: str
+    repeat: int
+    concurrency: int | str
+    max_errors: float
+    max_cost: float | None
+    max_time: float | str | None
+    timeout: float | str
+    baseline: str | None
+    fail_on: str | Sequence[str]
+    require: str | Sequence[str]
+    inconclusive: str
+    local: bool
+    stack: str | None
+    gateway: str | None
+    phoenix: str | None
+    replay: str | Path | None
+    record: bool
+    facts: bool
+    trace_content: bool

@@ -1,0 +1,15 @@
+"""How messages word numbers and paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 question`, `2 questions`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def from_here(message: str) -> str:
+    """A message with the paths below the current folder as they would be typed there."""
+    return message.replace(f"{Path.cwd()}/", "") if Path.cwd() != Path.cwd().parent else message
