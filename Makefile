@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SERVERS := src/qa_eval/blueprint/servers
+# Two processes, each with a local stack of its own; the tests of one file stay together.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url --no-emit-find-links
 
@@ -20,8 +22,8 @@ demo: $(VENV)/ready ## bring up the local stack, ask the 100 sample questions, p
 	$(BIN)/qa-eval run-experiment --local
 
 test: lint types browser ## run every check and every test, on the real servers
-	$(BIN)/python -m pytest
-	QA_EVAL_TEST_POSTGRES=1 $(BIN)/python -m pytest tests/phoenix/test_datasets.py tests/experiment/test_engine.py \
+	$(PYTEST)
+	QA_EVAL_TEST_POSTGRES=1 $(PYTEST) tests/phoenix/test_datasets.py tests/experiment/test_engine.py \
 		tests/experiment/test_faults.py tests/experiment/test_custom.py
 
 wheel: $(VENV)/ready ## build dist/qa_eval-….whl, to be installed elsewhere

@@ -29,7 +29,8 @@ from qa_eval.paths import cache_dir
 from qa_eval.stack import processes, state
 
 _COMPLETE: Final = "qa-eval-complete"
-_NO_ROOM: Final = re.compile(r"(\S+?)`?: (?:No space left on device|Disk quota exceeded)")
+_NO_ROOM: Final = re.compile(r"(\S+?)`?:\s+(?:No\s+space\s+left\s+on\s+device|Disk\s+quota\s+exceeded)")
+"""In uv's own words, which it breaks into lines."""
 _NO_NETWORK: Final = re.compile(r"error sending request|dns error|connect error|network was disabled|timed out")
 _SECONDS_BETWEEN_LINES: Final = 10.0
 """The interval between progress lines of a long download."""
