@@ -177,3 +177,20 @@ def test_a_replay_restarts_the_local_bedrock_alone(stack, tmp_path):
     assert replaying.bedrock_url == stack.bedrock_url
     assert {name for name in before if before[name] != during[name]} == {"bedrock"}
     assert {name for name in before if before[name] != pids()[name]} == {"bedrock"}
+
+
+def test_an_edge_that_was_killed_comes_back_on_its_port(in_stack_folder):
+    """Its worker outlives it, and listens on."""
+    (pid,) = [server.pid for server in local_stack.status().servers if server.name == "edge"]
+    edge = psutil.Process(pid)
+    (worker,) = edge.children()
+    edge.kill()
+    edge.wait(10)
+    assert worker.is_running()
+
+    lines = []
+    again = local_stack.up(on_progress=lines.append)
+
+    assert again.gateway_url == in_stack_folder.gateway_url
+    assert not [line for line in lines if "in use by another program" in line]
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE

@@ -89,6 +89,8 @@ def _plan(options: StackOptions, on_progress: Callable[[str], None]) -> StackPla
     """The plan of what is to run, ports included; it is saved."""
     if len(set(options.ports.values())) < len(options.ports):
         raise InputError("The edge, the gateway and Phoenix cannot share a port: give different ports.")
+    killed = [name for name, record in state.load().servers.items() if processes.find(record) is None]
+    supervisor.take_down(killed)  # its children may still listen on its port
     saved = state.load()
     held = {name: record.port for name, record in saved.servers.items() if processes.find(record)}
     if "phoenix" in held:
