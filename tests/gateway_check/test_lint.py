@@ -112,6 +112,11 @@ def test_any_other_prefix_is_a_finding_with_the_entrys_name(place: int, foreign:
         ),
         (lambda c: c["litellm_settings"].update(callbacks=[]), "tracing", "Nothing is traced"),
         (lambda c: c["model_list"][-1]["litellm_params"].pop("no-log"), "tracing", "titan-embed"),
+        (
+            lambda c: c["model_list"][-1]["litellm_params"].pop("additional_drop_params"),
+            "embedding",
+            "set additional_drop_params: [encoding_format]",
+        ),
     ],
 )
 def test_what_would_silently_do_nothing_is_found(change: Callable[[dict[str, Any]], object], rule: str, words: str):

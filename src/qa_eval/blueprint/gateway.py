@@ -50,6 +50,8 @@ class ModelParams(_Strict):
     """US dollars, overriding the price map; both or neither. LiteLLM treats 0 as a price of 5 dollars."""
     no_log: bool = Field(default=False, alias="no-log")
     """Whether calls are not traced."""
+    additional_drop_params: tuple[str, ...] = ()
+    """Parameters of a request that the model is not given."""
 
 
 class AllowedFailsPolicy(_Strict):

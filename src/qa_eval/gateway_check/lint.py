@@ -217,6 +217,16 @@ def _traced(config: LiteLLMConfig) -> Iterator[GatewayFinding]:
             )
 
 
+def _embeds(entry: Deployment, _: PriceMap, __: date) -> Iterator[GatewayFinding]:
+    params = entry.litellm_params
+    if "titan-embed-text-v2" in params.model and "encoding_format" not in params.additional_drop_params:
+        yield GatewayFinding(
+            "embedding",
+            f"{entry.model_name}: the OpenAI SDK asks for encoding_format base64, which Titan refuses: "
+            "set additional_drop_params: [encoding_format].",
+        )
+
+
 def _foundation(model: str) -> str:
     """A model's id without the prefix of an inference profile."""
     geography, _, rest = model.partition(".")
@@ -228,6 +238,7 @@ _ENTRY_RULES: Final[tuple[Callable[[Deployment, PriceMap, date], Iterator[Gatewa
     _same_model,
     _end_of_life,
     _region,
+    _embeds,
 )
 _RULES: Final[tuple[Callable[[LiteLLMConfig], Iterator[GatewayFinding]], ...]] = (
     _grants,
