@@ -21,8 +21,8 @@ help: ## show this list
 demo: $(VENV)/ready ## bring up the local stack, ask the 100 sample questions, print the scores and the dashboard's link
 	$(BIN)/qa-eval run-experiment --local
 
-test: lint types browser ## run every check and every test, on the real servers
-	$(PYTEST)
+test: lint browser ## run every check and every test, on the real servers
+	$(BIN)/mypy & types=$$!; $(PYTEST); tests=$$?; wait $$types && exit $$tests
 	QA_EVAL_TEST_POSTGRES=1 $(PYTEST) tests/phoenix/test_datasets.py tests/experiment/test_engine.py \
 		tests/experiment/test_faults.py tests/experiment/test_custom.py
 

@@ -158,7 +158,7 @@ def test_a_mistake_is_one_sentence(arguments, sentence) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--target", "elsewhere"], "`--via` must be gateway, chatbot or lex:STACK, not `elsewhere`."),
+        (["--target", "elsewhere"], "`--via` must be gateway, litellm, chatbot or lex:STACK, not `elsewhere`."),
         (
             ["--target", "chatbot", "--max-cost", "1"],
             "`--max-cost` cannot be kept: qa does not say",

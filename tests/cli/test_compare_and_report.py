@@ -98,13 +98,13 @@ def test_mistakes_are_one_sentence(files: tuple[Path, Path], tmp_path: Path) -> 
 
 
 def test_a_run_its_export_and_its_experiments_say_the_same(in_stack_folder: RunningStack, tmp_path: Path) -> None:
-    asked = ("--local", "--examples", "8", "--model", "nova-micro", "--model", "claude-haiku", "--repeat", "2")
+    asked = ("--local", "--examples", "4", "--model", "nova-micro", "--model", "claude-haiku", "--repeat", "2")
     run = json.loads(qa_eval("run-experiment", *asked, "--json").stdout)
     by_run = qa_eval("compare", run["run"], "--json")
     assert by_run.returncode == 0, by_run.stderr
     of_run = json.loads(by_run.stdout)
     assert (of_run["baseline"], of_run["candidates"]) == ("nova-micro", ["claude-haiku"])
-    assert of_run["common"] == 8
+    assert of_run["common"] == 4
 
     export = tmp_path / "answers.csv"
     assert qa_eval("runs", "export", run["run"], "--output", export).returncode == 0

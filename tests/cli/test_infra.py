@@ -15,6 +15,8 @@ from qa_eval.blueprint import outputs
 from qa_eval.cli.main import app
 from qa_eval.deployment import cdk, images, keys, smoke
 from qa_eval.errors import DeploymentError, InputError
+from qa_eval.experiment import prices
+from qa_eval.experiment.metadata import Servers
 
 TOLD = {
     outputs.GATEWAY_URL: "https://d1.cloudfront.net",
@@ -56,6 +58,11 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
         happened.append("keys")
         happened.keys = tuple(given)
 
+    async def priced(servers: Servers) -> str:
+        assert (servers.gateway_key, servers.phoenix_key) == ("the-master-key", "p")
+        happened.append("prices")
+        return ""
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setattr(images, "pin", pin)
@@ -66,6 +73,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
     monkeypatch.setattr(
         deployed, "find", lambda name, region=None: DeployedStack(name, "https://x", "https://x/phoenix", "sk-x", "p")
     )
+    monkeypatch.setattr(prices, "price_gateway", priced)
     monkeypatch.setattr(smoke, "verify_gateway", note("guardrail"))
     monkeypatch.setattr(smoke, "run_smoke_experiment", note("experiment"))
     return happened
@@ -74,7 +82,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
 def test_deploy_checks_pins_deploys_hands_out_keys_and_tries(recorded: Recorded, tmp_path: Path) -> None:
     done = run("deploy", "--yes", "--set", "chatbot=false")
     assert done.exit_code == 0, done.output
-    assert recorded == ["pin", "pin", "deploy --require-approval never", "keys", "guardrail", "experiment"]
+    assert recorded == ["pin", "pin", "deploy --require-approval never", "keys", "prices", "guardrail", "experiment"]
     assert "qa-eval works: https://x" in done.output
     template = (tmp_path / "cdk.out" / "qa-eval.template.json").read_text()
     assert f"ghcr.io/berriai/litellm-database@sha256:{'0' * 64}" in template
@@ -88,7 +96,7 @@ def test_the_keys_are_bound_to_models_and_budgets(recorded: Recorded) -> None:
     assert "qa" in experiments.models
     assert (chatbot.secret, chatbot.models, chatbot.budget_usd) == ("arn:chatbot", ("nova-lite",), 20)
     assert recorded[2] == "deploy --require-approval broadening", "without --yes the CDK command asks"
-    assert recorded[-1] == "keys"
+    assert recorded[-2:] == ["keys", "prices"]
 
 
 def test_a_finding_of_the_smoke_test_fails_the_command(recorded: Recorded) -> None:

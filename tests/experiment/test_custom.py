@@ -93,7 +93,7 @@ def test_a_question_without_an_answer_has_no_custom_score(serve: Serve) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "0.5", [1.0], Score(float("nan")), Score("1")])  # type: ignore[arg-type]
 def test_what_is_no_finite_number_is_an_error(value: Any) -> None:
-    ((score,),) = asyncio.run(measure({"odd": lambda example, prediction: value}, [(NUMBERS.examples[0], "x")]))
+    ((score,),) = asyncio.run(measure({"odd": lambda example, prediction: value}, [(NUMBERS.examples[0], "x", None)]))
     assert score.value is None
     assert score.error is not None
     assert "not a finite number" in score.error
@@ -104,13 +104,13 @@ def test_what_is_no_finite_number_is_an_error(value: Any) -> None:
 def test_any_finite_number_is_kept_as_it_is(value: float, wrapped: bool) -> None:
     """Feature: litellm-ecs-demo, Property 70: a custom metric's finite number comes out as it went in."""
     returned = Score(value, "a", "b") if wrapped else value
-    ((score,),) = asyncio.run(measure({"m": lambda example, prediction: returned}, [(NUMBERS.examples[0], "x")]))
+    ((score,),) = asyncio.run(measure({"m": lambda example, prediction: returned}, [(NUMBERS.examples[0], "x", None)]))
     assert score == Score(float(value), *(("a", "b") if wrapped else ()), name="m")
 
 
 def test_numpy_numbers_are_numbers() -> None:
     values = iter([np.float32(0.5), np.int64(2), np.bool_(True)])
-    found = asyncio.run(measure({"m": lambda e, p: next(values)}, [(NUMBERS.examples[0], "x")] * 3))  # type: ignore[arg-type,return-value]
+    found = asyncio.run(measure({"m": lambda e, p: next(values)}, [(NUMBERS.examples[0], "x", None)] * 3))  # type: ignore[arg-type,return-value]
     assert [score.value for (score,) in found] == [0.5, 2.0, 1.0]
 
 

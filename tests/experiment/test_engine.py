@@ -14,9 +14,13 @@ from fake_gateway import FakeGateway, Serve, blocked, completion, error
 from numbers_dataset import dataset, number, right, run
 
 from qa_eval.data import Dataset, Example
+from qa_eval.errors import PhoenixUnavailable
+from qa_eval.experiment import recorder
 from qa_eval.experiment.observer import NullObserver
 from qa_eval.paths import data_dir
 from qa_eval.phoenix import client as phoenix_server
+from qa_eval.phoenix.experiments import Evaluation
+from qa_eval.retries import while_raising
 from qa_eval.stack import RunningStack
 from qa_eval.targets.outcome import Outcome
 
@@ -115,7 +119,7 @@ def test_phoenix_has_every_run_every_score_and_the_trace(serve: Serve, stack: Ru
 def test_what_phoenix_does_not_take_is_kept_and_said(
     serve: Serve, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(phoenix_server, "PAUSES_S", (0.1, 0.1))
+    monkeypatch.setattr(phoenix_server, "UNTIL_TAKEN", while_raising(PhoenixUnavailable, tries=2))
     deleted: list[str] = []
 
     def answer(gateway: FakeGateway, prompt: str) -> str:
@@ -236,15 +240,15 @@ def test_what_phoenix_has_lost_is_noticed_and_recorded_again(
     serve: Serve, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
-    post = phoenix_server.Phoenix.post
+    log = recorder.log_evaluation
 
-    async def losing(self: phoenix_server.Phoenix, path: str, body: Any) -> Any:
-        if path == "v1/experiment_evaluations" and body["name"] == "f1" and len(lost) < 3:
-            lost.append(body["experiment_run_id"])
-            return {"id": "lost"}
-        return await post(self, path, body)
+    async def losing(phoenix: phoenix_server.Phoenix, run_id: str, evaluation: Evaluation) -> None:
+        if evaluation.name == "f1" and len(lost) < 3:
+            lost.append(run_id)
+            return
+        await log(phoenix, run_id, evaluation)
 
-    monkeypatch.setattr(phoenix_server.Phoenix, "post", losing)
+    monkeypatch.setattr(recorder, "log_evaluation", losing)
     result = run(dataset(12, "lost"), serve(right), phoenix=stack.phoenix_url)
     assert len(lost) == 3
     assert result.unrecorded == 0

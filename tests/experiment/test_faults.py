@@ -24,6 +24,7 @@ import psutil
 import pytest
 from aiohttp import web
 from fake_gateway import KEY, FakeGateway, Serve, completion, error
+from killing import kill_server
 from numbers_dataset import PROMPT, dataset, number, right, run
 
 import qa_eval
@@ -140,7 +141,7 @@ def test_phoenix_killed_and_started_again_has_everything(serve: Serve, in_stack_
         return completion(right(gateway, prompt))
 
     def restart() -> None:
-        _kill_listener(int(stack.phoenix_url.rsplit(":", 1)[1].split("/")[0]))
+        kill_server("phoenix")
         local_stack.up()
 
     result = run(dataset(150, "restarted"), serve(slow), phoenix=stack.phoenix_url, concurrency=6)
@@ -295,7 +296,10 @@ def test_without_phoenix_the_run_goes_on_and_is_recorded_later(
     path = as_file(dataset(40, "later"), tmp_path)
     arguments = ["run-experiment", "--dataset", str(path), "--gateway", gateway.url, "--phoenix", nowhere]
     variables = {**environment(), "QA_EVAL_DATA_DIR": str(tmp_path / "other")}
-    patience = "import qa_eval.phoenix.client as p; p.PAUSES_S = (0.2, 0.2); from qa_eval.cli.main import main; main()"
+    patience = (
+        "import qa_eval.phoenix.client as p; from qa_eval.retries import while_raising; "
+        "p.UNTIL_TAKEN = while_raising(p.PhoenixUnavailable, tries=2); from qa_eval.cli.main import main; main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", patience, *arguments], env=variables, capture_output=True, text=True, check=False
     )

@@ -117,7 +117,7 @@ BROKEN = [
     ("a.yaml", "dataset: {columns: question}\n", "`dataset.columns` must be like question=q,references=a+b"),
     ("a.yaml", "concurrency: 0\n", "`concurrency` must be a positive integer or `auto`, not `0`"),
     ("a.yaml", "limits: {time: soon}\n", "`limits.time` must be seconds, or a number with s, m or h"),
-    ("a.yaml", "via: telephone\n", "`via` must be gateway, chatbot or lex:STACK, not `telephone`"),
+    ("a.yaml", "via: telephone\n", "`via` must be gateway, litellm, chatbot or lex:STACK, not `telephone`"),
     ("a.yaml", "parameters: {temperature: 3}\n", "`parameters.temperature` must be less than or equal to 2, not `3`"),
     ("a.yaml", "parameters: {messages: []}\n", "`parameters` cannot set `messages`, which qa-eval sets itself"),
     ("a.yaml", "similarity: bert\n", "`similarity` must be 'minilm', 'gateway' or 'sentence-transformers', not `bert`"),

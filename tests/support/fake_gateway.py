@@ -26,6 +26,8 @@ class FakeGateway:
         self.asked: Counter[str] = Counter()
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.deployments: list[dict[str, Any]] = []
+        """What `/model/info` says; nothing makes it a gateway that is not LiteLLM."""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -54,6 +56,7 @@ class FakeGateway:
         self._stop = asyncio.Event()
         app = web.Application()
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/model/info", self._info)
         app.router.add_post("/v1/chat/completions", self._chat)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
@@ -68,6 +71,9 @@ class FakeGateway:
         if request.headers.get("authorization") != f"Bearer {KEY}":
             return web.json_response({"error": {"message": "Authentication Error"}}, status=401)
         return web.json_response({"object": "list", "data": [{"id": model} for model in self.models]})
+
+    async def _info(self, _: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": self.deployments}, status=200 if self.deployments else 404)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

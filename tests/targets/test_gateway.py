@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from fake_gateway import KEY, Answer, FakeGateway, Serve, blocked, completion, error
+from tls import make_certificate
 
 from qa_eval.data import Example
 from qa_eval.errors import GatewayError
 from qa_eval.spec.model import Message, PromptSpec
+from qa_eval.stack import servers
 from qa_eval.targets.base import Attempt
 from qa_eval.targets.gateway import GatewayClient, GatewayTarget
 from qa_eval.targets.outcome import Outcome, Reply
@@ -201,3 +207,81 @@ def test_a_target_sends_messages_with_their_fields_and_every_parameter(serve: Se
         "Who made {product}?",
     ]
     assert (request["top_p"], request["seed"], "temperature" in request) == (0.5, 7, False)
+
+
+ASK_OVER_TLS = """
+import asyncio, ssl, sys
+from aiohttp import web
+from fake_gateway import KEY, completion
+from qa_eval.targets.gateway import GatewayClient
+
+async def answer(request):
+    return completion("Paris")
+
+async def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1])
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    async with GatewayClient(f"https://localhost:{runner.addresses[0][1]}", KEY) as client:
+        attempt = await client.complete("qa", [{"role": "user", "content": "?"}], {})
+    print(attempt.unreachable, attempt.reply.text)
+    await runner.cleanup()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.usefixtures("stack")  # its environments can make a certificate
+def test_tls_is_spoken_and_the_certificate_is_verified(tmp_path: Path) -> None:
+    """In a process of its own: aiohttp reads the trusted certificates when it is imported."""
+    certificate = make_certificate(servers.environment("litellm").python, tmp_path)
+
+    def printed(**environment: str) -> str:
+        paths = {"PYTHONPATH": str(Path(__file__).parents[1] / "support")}
+        command = (sys.executable, "-c", ASK_OVER_TLS, str(certificate))
+        return subprocess.run(
+            command, env={**os.environ, **paths, **environment}, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert printed() == "True \n"
+    assert printed(SSL_CERT_FILE=str(certificate)) == "False Paris\n"
+
+
+def test_a_proxy_of_the_environment_is_asked(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def proxy(request: web.Request) -> web.Response:
+        asked.append(str(request.url))
+        return completion("Paris")
+
+    async def ask_through_proxy(url: str) -> Attempt:
+        runner = web.ServerRunner(web.Server(proxy))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{runner.addresses[0][1]}")
+        try:
+            return await ask_url(url)
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(ask_through_proxy("http://gateway.test/base")).reply.text == "Paris"
+    assert asked == ["http://gateway.test/base/v1/chat/completions"]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert asyncio.run(ask_through_proxy(serve(lambda *_: "Rome").url)).reply.text == "Rome"
+
+
+def test_prices_are_those_of_groups_with_one_price(serve: Serve) -> None:
+    def entry(group: str, read: float | None, write: float | None) -> dict[str, Any]:
+        return {"model_name": group, "model_info": {"input_cost_per_token": read, "output_cost_per_token": write}}
+
+    gateway = serve(lambda *_: "x")
+    gateway.deployments = [entry("qa", 1e-6, 2e-6), entry("qa", 3e-6, 4e-6), entry("one", 1e-6, None)]
+    gateway.deployments += [entry("two", 1e-6, 2e-6), entry("two", 1e-6, 2e-6), entry("none", None, None)]
+
+    async def prices() -> dict[str, tuple[float, float]]:
+        async with GatewayClient(gateway.url, KEY) as client:
+            return await client.prices()
+
+    assert asyncio.run(prices()) == {"one": (1e-6, 0.0), "two": (1e-6, 2e-6)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -69,6 +70,7 @@ def deploy(
         _bootstrap(chosen)
     cdk.run("deploy", written, ["--require-approval", "never" if yes else "broadening"])
     _provide_keys(chosen)
+    _price_models(chosen)
     if smoke:
         _smoke(chosen, min_f1)
 
@@ -204,6 +206,20 @@ def _provide_keys(chosen: QaEvalSettings) -> None:
     keys = [experiments, chatbot] if chosen.chatbot else [experiments]
     master = read_secret(found[names.MASTER_KEY_SECRET], chosen.region)
     provide(found[names.GATEWAY_URL], master, keys, chosen.region)
+
+
+def _price_models(chosen: QaEvalSettings) -> None:
+    """Give the deployed Phoenix the gateway's prices."""
+    from qa_eval.aws.deployed import find, platform_outputs, read_secret
+    from qa_eval.blueprint import outputs as names
+    from qa_eval.experiment.metadata import Servers
+    from qa_eval.experiment.prices import price_gateway
+
+    stack = find(chosen.name, chosen.region)
+    master = read_secret(platform_outputs(chosen.name, chosen.region)[names.MASTER_KEY_SECRET], chosen.region)
+    servers = Servers(stack.gateway_url, master, stack.phoenix_url, stack.phoenix_key)
+    if problem := asyncio.run(price_gateway(servers)):
+        typer.echo(problem, err=True)
 
 
 def _smoke(chosen: QaEvalSettings, min_f1: float) -> None:

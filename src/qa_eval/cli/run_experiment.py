@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OWN_OPTIONS = ("file", "dry_run", "as_json")
 """The parameters that are not settings of the specification."""
-SWITCHED_OFF = ("record", "trace_content")
+SWITCHED_OFF = ("record", "prices", "trace_content")
 """The settings whose flag turns them off."""
 
 
@@ -56,6 +56,8 @@ def command(
     phoenix: Annotated[str | None, setting("phoenix")] = None,
     replay: Annotated[str | None, setting("replay")] = None,
     record: Annotated[bool, switch("record")] = False,
+    prices: Annotated[bool, switch("prices")] = False,
+    trace: Annotated[str | None, setting("trace")] = None,
     facts: Annotated[bool, switch("facts")] = False,
     trace_content: Annotated[bool, switch("trace_content")] = False,
     dry_run: Annotated[

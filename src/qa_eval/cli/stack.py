@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -16,7 +17,7 @@ import typer
 from qa_eval.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
-    from qa_eval.stack import ServerStatus, StackStatus
+    from qa_eval.stack import RunningStack, ServerStatus, StackStatus
 
 app = typer.Typer(
     help="Run the platform on this machine: gateway, local Bedrock, model and Phoenix, on loopback only.",
@@ -55,12 +56,23 @@ def up(
             )
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the servers that this command started are stopped.") from None
+    if problem := _price_models(running):
+        typer.echo(problem, err=True)
     found = stack.status()
     typer.echo(f"Gateway  {running.gateway_url}  (its key is in {found.key_file})")
     typer.echo(f"Phoenix  {running.phoenix_url}{_phoenix_hint(found)}")
     if not running.started_here:
         typer.echo("All servers were already running.", err=True)
     typer.echo("Stop the stack with `qa-eval stack down`.", err=True)
+
+
+def _price_models(running: RunningStack) -> str:
+    """Give Phoenix the gateway's prices; a sentence where that does not work."""
+    from qa_eval.experiment.metadata import Servers
+    from qa_eval.experiment.prices import price_gateway
+
+    servers = Servers(running.gateway_url, running.gateway_key, running.phoenix_url, running.phoenix_key)
+    return asyncio.run(price_gateway(servers))
 
 
 @app.command()

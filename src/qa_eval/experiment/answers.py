@@ -8,6 +8,7 @@ from qa_eval.data.examples import Example
 from qa_eval.experiment.plan import CallKey
 from qa_eval.metrics.base import Score
 from qa_eval.targets.outcome import Reply
+from qa_eval.tracing.context import TraceContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,12 @@ class Answer:
     def key(self) -> CallKey:
         """What distinguishes its question from all others of its run."""
         return self.system, self.example.id, self.repetition
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """Its question's trace; None where nothing was traced."""
+        reply = self.reply
+        return TraceContext(reply.trace_id, reply.span_id, self.system) if reply.trace_id and reply.span_id else None
 
     def score(self, name: str) -> float | None:
         """The value of one score; None where there is none."""

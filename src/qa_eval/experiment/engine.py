@@ -13,15 +13,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec
 
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
+
 from qa_eval.errors import PhoenixError, PhoenixUnavailable
 from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.async_journal import AsyncJournal
 from qa_eval.experiment.budget import Budget
 from qa_eval.experiment.observer import RunContext
 from qa_eval.experiment.plan import Call, CallKey, Plan
-from qa_eval.experiment.recorder import Recorder
+from qa_eval.experiment.recorder import SPANS, Recorder
 from qa_eval.experiment.scoring import Scorer
-from qa_eval.targets.base import Target
+from qa_eval.retries import pause
+from qa_eval.targets.base import Attempt, Target
 from qa_eval.targets.limiter import ConcurrencyLimiter
 from qa_eval.targets.outcome import Outcome, Reply
 from qa_eval.tracing.context import TraceContext, new_trace
@@ -33,12 +36,10 @@ _GATHER_S = 0.1
 _TRACE_EVERY_S = 0.2
 """Phoenix keeps a trace in the project of the span that arrives first: ours should come before the gateway's, which
 sends every 5 s."""
-_SPANS = 128
 _REOPEN_S = 5.0
 TRIES = 4
 PATIENCE_S = 60.0
 """How long a target that was there may be unreachable before the run stops; nothing is asked and nothing fails."""
-_LONGEST_PAUSE_S = 30.0
 
 Fetch = Callable[[int, int], Awaitable[list[Answer]]]
 """Answers after a number, so many at most."""
@@ -133,20 +134,24 @@ class Engine:
 
     async def _generate(self, call: Call) -> Reply:
         """Try until there is an answer, or a failure that another try does not help."""
-        target, trace, tries = self.targets[call.system], new_trace() if self.recorder is not None else None, 0
-        while True:
-            attempt = await target.generate(call.example, trace)
-            if attempt.unreachable:
-                await self._wait_for_target(attempt.reply.message)
-                continue
-            self._unreachable_since, tries = None, tries + 1
-            if attempt.reply.outcome in (Outcome.RATE_LIMITED, Outcome.TIMEOUT):
-                self._limiter.throttled(attempt.retry_after_s)
-            if not attempt.retry or tries == TRIES:
-                if not attempt.reply.outcome.is_error:
-                    self._limiter.answered(attempt.reply.latency_s)
-                return _traced(replace(attempt.reply, tries=tries), trace)
-            await asyncio.sleep(_pause(attempt.retry_after_s, tries))
+        trace = new_trace(call.system) if self.recorder is not None else None
+        tries = AsyncRetrying(
+            retry=retry_if_result(_may_retry), stop=stop_after_attempt(TRIES), wait=_pause, retry_error_callback=_last
+        )
+        attempt: Attempt = await tries(self._try, call, trace)
+        if not attempt.reply.outcome.is_error:
+            self._limiter.answered(attempt.reply.latency_s)
+        reply = replace(attempt.reply, tries=tries.statistics["attempt_number"])
+        return replace(reply, trace_id=trace.trace_id, span_id=trace.span_id) if trace else reply
+
+    async def _try(self, call: Call, trace: TraceContext | None) -> Attempt:
+        """One try that reaches the target."""
+        while (attempt := await self.targets[call.system].generate(call.example, trace)).unreachable:
+            await self._wait_for_target(attempt.reply.message)
+        self._unreachable_since = None
+        if attempt.reply.outcome in (Outcome.RATE_LIMITED, Outcome.TIMEOUT):
+            self._limiter.throttled(attempt.retry_after_s)
+        return attempt
 
     async def _wait_for_target(self, problem: str) -> None:
         now = time.monotonic()
@@ -175,7 +180,7 @@ class Engine:
             while not await self._patiently(self._open, recorder):  # noqa: ASYNC110
                 await asyncio.sleep(_REOPEN_S)
             async with asyncio.TaskGroup() as stages:
-                stages.create_task(self._follow(self._untraced, self._trace, self._answers, batch=_SPANS))
+                stages.create_task(self._follow(self._untraced, self._trace, self._answers, batch=SPANS))
                 stages.create_task(self._follow(self.journal.unrecorded, self._record, self._scores))
             await self._verify(recorder)
         except* PhoenixError as group:
@@ -203,7 +208,9 @@ class Engine:
 
     async def _verify(self, recorder: Recorder) -> None:
         """Ask Phoenix whether it has all, and record again what it lacks."""
-        scored = [answer for answer in await self.journal.answers() if answer.scores is not None]
+        answers = await self.journal.answers()
+        await recorder.trace_again(answers)
+        scored = [answer for answer in answers if answer.scores is not None]
         missing = await recorder.missing(scored)
         if missing:
             self.context.on_progress(f"Phoenix lacks {len(missing)} of {len(scored)} answers: recording them again")
@@ -267,15 +274,19 @@ class _Stage:
             self._news.clear()
 
 
-def _traced(reply: Reply, trace: TraceContext | None) -> Reply:
-    return replace(reply, trace_id=trace.trace_id, span_id=trace.span_id) if trace else reply
+def _may_retry(attempt: Attempt) -> bool:
+    return attempt.retry
 
 
-def _pause(retry_after_s: float | None, tries: int) -> float:
-    """Seconds until the next try: what the target asks for, else growing, with jitter."""
-    if retry_after_s is not None:
-        return min(retry_after_s, _LONGEST_PAUSE_S)
-    return random.uniform(0.5, 1.0) * min(2.0 ** (tries - 1), _LONGEST_PAUSE_S)  # noqa: S311
+def _last(state: RetryCallState) -> Attempt:
+    """The result of the last try."""
+    assert state.outcome is not None, "there was a try"
+    attempt: Attempt = state.outcome.result()
+    return attempt
+
+
+def _pause(state: RetryCallState) -> float:
+    return pause(state, _last(state).retry_after_s)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
 from qa_eval.experiment.plan import Plan
+from qa_eval.litellm_sdk import price, sdk
 from qa_eval.spec.model import SystemSpec
 from qa_eval.targets.prompt import render
 
@@ -82,26 +82,12 @@ def _estimate(
         _tokens("\n".join(message["content"] for message in render(system.prompt, example))) for example in plan.dataset
     )
     model = str(system.model)
-    prices = [price for row in deployments.get(model, (model,)) if (price := _price(row))]
+    prices = [found for row in deployments.get(model, (model,)) if (found := price(row))]
     longest = calls * int(system.parameters.max_tokens or 0)
     costs = [tokens_in * read + tokens_out * write for read, write in prices]
     most = [tokens_in * read + longest * write for read, write in prices]
     return SystemEstimate(name, calls, tokens_in, tokens_out, min(costs, default=None), max(most, default=None))
 
 
-def _litellm() -> Any:
-    # Prices come with the installed package: LiteLLM would otherwise fetch them from the network when imported.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    import litellm
-
-    return litellm
-
-
 def _tokens(text: str) -> int:
-    return int(_litellm().token_counter(model="", text=text))
-
-
-def _price(row: str) -> tuple[float, float] | None:
-    """US dollars a token, in and out."""
-    entry = _litellm().model_cost.get(row)
-    return None if entry is None else (entry["input_cost_per_token"], entry.get("output_cost_per_token", 0.0))
+    return int(sdk().token_counter(model="", text=text))

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
-
 from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.metadata import RunMetadata
 from qa_eval.experiment.scoring import SIMILARITY, similarity_evaluation
+from qa_eval.metrics import f1
 from qa_eval.metrics.base import Score
 from qa_eval.metrics.explain import answer_facts
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One score or label of an experiment's run, as Phoenix stores it."""
-
-    name: str
-    score: float | None = None
-    label: str | None = None
-    explanation: str | None = None
-    metadata: Mapping[str, str] | None = None
-    error: str | None = None
-    """Why there is neither."""
-
-    def to_json(self, run_id: str) -> dict[str, Any]:
-        """As Phoenix takes it."""
-        now = datetime.now(UTC).isoformat()
-        result = {"score": self.score, "label": self.label, "explanation": self.explanation}
-        given = {name: value for name, value in result.items() if value is not None}
-        return {
-            "experiment_run_id": run_id,
-            "name": self.name,
-            "annotator_kind": "CODE",
-            "start_time": now,
-            "end_time": now,
-            **({"error": self.error} if self.error else {"result": given}),
-            "metadata": dict(self.metadata or {}),
-        }
+from qa_eval.phoenix.experiments import Evaluation
+from qa_eval.spec.model import BUILT_IN_METRICS
+from qa_eval.words import counted
 
 
 def evaluations_of(answer: Answer, metadata: RunMetadata) -> list[Evaluation]:
     """The evaluations of one scored answer."""
     assert answer.scores is not None, "only what is scored is recorded"
-    evaluations = [_of_score(score, metadata.embedder) for score in answer.scores]
+    evaluations = [_of_score(score, answer, metadata.embedder) for score in answer.scores]
     if answer.reply.cost_usd is not None:
         # The gateway's own figure, its guardrail included: Phoenix has no price for a gateway's model groups.
         evaluations.append(Evaluation("cost_usd", answer.reply.cost_usd))
@@ -53,11 +24,30 @@ def evaluations_of(answer: Answer, metadata: RunMetadata) -> list[Evaluation]:
     return evaluations + (_facts(answer) if facts else [])
 
 
-def _of_score(score: Score, embedder: str) -> Evaluation:
+def _of_score(score: Score, answer: Answer, embedder: str) -> Evaluation:
+    label, explanation = score.label, score.explanation
+    if score.name in BUILT_IN_METRICS and answer.reply.outcome.is_answer:
+        label, explanation = _explained(score, answer)
     if score.name == SIMILARITY:
-        name = similarity_evaluation(embedder)
-        return Evaluation(name, score.value, score.label, score.explanation, {"embedder": embedder})
-    return Evaluation(score.name, score.value, score.label, score.explanation, error=score.error)
+        return Evaluation(similarity_evaluation(embedder), score.value, label, explanation, {"embedder": embedder})
+    return Evaluation(score.name, score.value, label, explanation, error=score.error)
+
+
+def _explained(score: Score, answer: Answer) -> tuple[str, str]:
+    """A label and an explanation for a score that compares with references."""
+    references = answer.example.references
+    if not references:
+        return _label(score.value), "No answer is right here: the question is unanswerable."
+    if score.name == SIMILARITY:
+        return _label(score.value), f"The highest cosine similarity to one of {counted(len(references), 'reference')}."
+    closest = max(references, key=lambda reference: f1(answer.reply.text, [reference]))
+    return _label(score.value), f"The closest reference is {closest!r}, by F1 over its words."
+
+
+def _label(value: float | None) -> str:
+    if value is None or value <= 0:
+        return "no match"
+    return "match" if value >= 1 else "partial"
 
 
 def _facts(answer: Answer) -> list[Evaluation]:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from qa_eval.errors import PhoenixUnavailable
+from qa_eval.errors import PhoenixError, PhoenixUnavailable
 from qa_eval.experiment.async_journal import AsyncJournal
 from qa_eval.experiment.engine import Engine
 from qa_eval.experiment.functions import Functions
@@ -19,8 +19,9 @@ from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.runs import read_result
 from qa_eval.experiment.scoring import SIMILARITY, Scorer, SimilarityScorer, load_similarity
 from qa_eval.phoenix.client import Phoenix
-from qa_eval.targets.build import asks_gateway, build_targets
+from qa_eval.targets.build import asks_gateway, build_targets, is_traced
 from qa_eval.targets.gateway import GatewayClient
+from qa_eval.tracing.provider import NestedSpans, instrumented
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,7 @@ async def execute(run: Run) -> RunResult:
     async with AsyncExitStack() as resources:
         journal = await _open(resources, run) if run.resumes else None
         plan, servers = run.plan, run.servers
-        client = GatewayClient(servers.gateway_url, servers.gateway_key, timeout_s=plan.spec.limits.timeout)
-        if servers.gateway_url:
-            await resources.enter_async_context(client)
+        client = await _gateway(resources, servers, plan.spec.limits.timeout)
         if journal is None or await journal.count_answers() < len(plan):
             await _check_models(client, plan)
         similarity = await _similarity(plan, servers)
@@ -74,7 +73,7 @@ async def execute(run: Run) -> RunResult:
                 None if similarity is None else similarity.score,
                 run.functions.metrics,
             ),
-            await _recorder(resources, plan, journal, servers, run.context),
+            await _recorder(resources, run, plan, journal, client),
             run.context,
         )
         return await _finish(engine)
@@ -87,9 +86,16 @@ async def _open(resources: AsyncExitStack, run: Run) -> AsyncJournal:
     return journal
 
 
-async def _check_models(client: GatewayClient, plan: Plan) -> None:
+async def _gateway(resources: AsyncExitStack, servers: Servers, timeout_s: float) -> GatewayClient | None:
+    if not servers.gateway_url:
+        return None
+    client = GatewayClient(servers.gateway_url, servers.gateway_key, timeout_s=timeout_s)
+    return await resources.enter_async_context(client)
+
+
+async def _check_models(client: GatewayClient | None, plan: Plan) -> None:
     models = [str(system.model) for system in plan.metadata.systems if asks_gateway(system)]
-    if models:
+    if models and client is not None:
         await client.check(list(dict.fromkeys(models)))
 
 
@@ -106,20 +112,32 @@ def _with_embedder(plan: Plan, similarity: SimilarityScorer | None) -> Plan:
 
 
 async def _recorder(
-    resources: AsyncExitStack, plan: Plan, journal: AsyncJournal, servers: Servers, context: RunContext
+    resources: AsyncExitStack, run: Run, plan: Plan, journal: AsyncJournal, gateway: GatewayClient | None
 ) -> Recorder | None:
     """The recorder, opened if Phoenix is there; if not, the run continues and the recorder tries beside it."""
+    servers, on_progress = run.servers, run.context.on_progress
     if servers.phoenix_url is None:
         return None
     phoenix = await resources.enter_async_context(Phoenix(servers.phoenix_url, servers.phoenix_key))
-    recorder = Recorder(phoenix, journal, plan)
+    nested = _nested_spans(resources, run, plan, phoenix)
+    recorder = Recorder(phoenix, journal, plan, gateway=gateway, nested=nested)
     try:
-        await recorder.open(context.on_progress)
+        await recorder.open(on_progress)
     except PhoenixUnavailable as problem:
-        context.on_progress(
-            f"{problem} The run continues; its answers are kept, and recorded as soon as Phoenix is available."
-        )
+        on_progress(f"{problem} The run continues; its answers are kept, and recorded as soon as Phoenix is available.")
     return recorder
+
+
+def _nested_spans(resources: AsyncExitStack, run: Run, plan: Plan, phoenix: Phoenix) -> NestedSpans | None:
+    """The spans of what runs in this process, where something does that can leave one."""
+    recording = plan.spec.recording
+    calls_here = bool(run.functions.metrics) or any(map(is_traced, plan.metadata.systems))
+    if recording.trace == "none" or not calls_here:
+        return None
+    nested = NestedSpans(phoenix.url, phoenix.headers, phoenix.count_outages)
+    resources.push_async_callback(asyncio.to_thread, nested.close)
+    resources.enter_context(instrumented(nested, content=recording.trace_content))
+    return nested
 
 
 async def _finish(engine: Engine) -> RunResult:
@@ -134,4 +152,10 @@ async def _finish(engine: Engine) -> RunResult:
             wall_s=earlier.wall_s + engine.answering_s,
         )
     )
-    return await journal.read(read_result)
+    result = await journal.read(read_result)
+    if engine.recorder is not None and not result.unrecorded:
+        try:
+            await engine.recorder.describe(result)
+        except PhoenixError as problem:
+            engine.context.on_progress(f"The scores' intervals are not in Phoenix: {problem}")
+    return result

@@ -47,6 +47,8 @@ class RunMetadata(_Stored):
     dataset: DatasetMetadata
     folder: str = ""
     """The folder in which the specification's own functions are found."""
+    commit: str | None = None
+    """The Git commit of the working directory; `-dirty` follows where something is changed."""
     embedder: str = ""
     """Full name of the embedding model; empty where nothing needs one."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from qa_eval.data.examples import Dataset
@@ -11,7 +12,7 @@ from qa_eval.experiment.observer import OnProgress
 from qa_eval.experiment.plan import Plan
 from qa_eval.spec.model import ExperimentSpec, PromptSpec, SystemSpec
 from qa_eval.spec.systems import resolve_systems
-from qa_eval.targets.build import asks_gateway, check_system
+from qa_eval.targets.build import asks_gateway, check_system, says_cost
 from qa_eval.targets.prompt import check_fields, default_prompt
 
 
@@ -37,7 +38,11 @@ def make_plan(
     resolved = _usable_metrics(resolved.model_copy(update={"systems": systems}), dataset, on_progress)
     check_limits(resolved)
     metadata = RunMetadata(
-        run_id=new_run_id(), spec=resolved, dataset=_dataset_metadata(dataset), folder=str(folder.absolute())
+        run_id=new_run_id(),
+        spec=resolved,
+        dataset=_dataset_metadata(dataset),
+        folder=str(folder.absolute()),
+        commit=_commit(),
     )
     return Plan(metadata, dataset)
 
@@ -48,8 +53,10 @@ def check_limits(spec: ExperimentSpec) -> None:
     Raises:
         InputError: A system does not say what its answers cost.
     """
-    priceless = [system.name for system in spec.systems if system.task is not None or system.via != "gateway"]
-    if spec.limits.cost_usd is not None and priceless:
+    if spec.limits.cost_usd is None:
+        return
+    priceless = [system.name for system in spec.systems if not says_cost(system)]
+    if priceless:
         raise InputError(f"`max_cost` cannot be kept: {priceless[0]} does not say what its answers cost.")
 
 
@@ -99,6 +106,15 @@ def _usable_metrics(spec: ExperimentSpec, dataset: Dataset, on_progress: OnProgr
         return spec
     on_progress(f"No example has a reference: {', '.join(needing)} are left out.")
     return spec.model_copy(update={"metrics": tuple(metric for metric in spec.metrics if not metric.built_in)})
+
+
+def _commit() -> str | None:
+    """The Git commit of the working directory; None where there is none, or no Git."""
+    command = ("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _dataset_metadata(dataset: Dataset) -> DatasetMetadata:

@@ -8,37 +8,64 @@ stays in the journal, for `resume`.
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import httpx
 
 from qa_eval.data.examples import PhoenixOrigin
 from qa_eval.data.upload import upload_dataset
-from qa_eval.errors import PhoenixError, PhoenixUnavailable
+from qa_eval.errors import PhoenixUnavailable
 from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.async_journal import AsyncJournal
 from qa_eval.experiment.evaluations import evaluations_of
 from qa_eval.experiment.metadata import PhoenixExperiment, Recording, experiments_page
 from qa_eval.experiment.observer import OnProgress
 from qa_eval.experiment.plan import Plan
-from qa_eval.phoenix.client import Conflict, Phoenix
+from qa_eval.experiment.prices import price_models
+from qa_eval.experiment.results import RunResult
+from qa_eval.phoenix.client import Phoenix
+from qa_eval.phoenix.experiments import ExperimentRun, held_evaluations, log_evaluation, log_run
 from qa_eval.spec.model import SystemSpec
-from qa_eval.tracing.spans import QuestionSpan, encode
+from qa_eval.targets.gateway import GatewayClient
+from qa_eval.tracing.export import SpanSender
+from qa_eval.tracing.provider import NestedSpans
+from qa_eval.tracing.question import QuestionSpan
+from qa_eval.words import counted
 
 CONNECTIONS = 4
-_EXISTING = re.compile(r"Experiment run (\S+) already")
+SPANS = 128
+"""The most spans that are sent together."""
+_PATCH = "mutation ($input: PatchExperimentInput!) { patchExperiment(input: $input) { experiment { id } } }"
 
 
 class Recorder:
     """Records one run. `open` first: it brings the dataset and the experiments into Phoenix."""
 
-    def __init__(self, phoenix: Phoenix, journal: AsyncJournal, plan: Plan) -> None:
+    def __init__(
+        self,
+        phoenix: Phoenix,
+        journal: AsyncJournal,
+        plan: Plan,
+        *,
+        gateway: GatewayClient | None = None,
+        nested: NestedSpans | None = None,
+    ) -> None:
+        """
+        Args:
+            phoenix: The server.
+            journal: Where answers come from, and where is kept what Phoenix has.
+            plan: The run.
+            gateway: Its gateway, which knows the prices of its models.
+            nested: The spans of what runs in this process, which learn from here where to go.
+        """
         self._phoenix = phoenix
         self._journal = journal
         self._plan = plan
+        self._spans = SpanSender(phoenix.url, phoenix.headers)
+        self._gateway = gateway
+        self._nested = nested
         self._node_ids: Mapping[str, str] = {}
         self.recording: Recording | None = None
         """None until Phoenix has the run's experiments."""
@@ -52,6 +79,8 @@ class Recorder:
         """
         try:
             await self._phoenix.check()
+            if self._plan.spec.recording.prices:
+                await self._price(on_progress)
             stored = self._plan.dataset.origin or await self._upload(on_progress)
             recording = await self._earlier() or await self._create(stored)
         except httpx.HTTPError as error:
@@ -61,6 +90,8 @@ class Recorder:
         await self._journal.set_recording(recording)
         self._node_ids = stored.node_ids
         self.recording = recording
+        if self._nested is not None:
+            self._nested.send_to({name: experiment.project for name, experiment in recording.experiments.items()})
 
     async def record(self, answers: Sequence[Answer]) -> None:
         """Record some answers with their evaluations, and keep of each that Phoenix has it.
@@ -86,7 +117,18 @@ class Recorder:
         Raises:
             PhoenixError: Phoenix stays unavailable or refuses.
         """
-        await self._phoenix.post("v1/traces", encode(self._span(answer) for answer in answers if answer.reply.trace_id))
+        await self._phoenix.send(self._spans.send, [self._span(answer) for answer in answers if answer.reply.trace_id])
+
+    async def trace_again(self, answers: Sequence[Answer]) -> None:
+        """Send spans again, where Phoenix was away meanwhile: it takes a span before it has stored it.
+
+        Raises:
+            PhoenixError: Phoenix stays unavailable or refuses.
+        """
+        if not self._phoenix.count_outages():
+            return
+        for start in range(0, len(answers), SPANS):
+            await self.trace(answers[start : start + SPANS])
 
     async def missing(self, answers: Sequence[Answer]) -> list[Answer]:
         """Which of these answers Phoenix lacks, or lacks an evaluation of: asked of Phoenix, not of the journal.
@@ -95,10 +137,32 @@ class Recorder:
             PhoenixError: Phoenix does not answer.
         """
         assert self.recording is not None, "opened before"
-        held = {system: await self._held(each.id) for system, each in self.recording.experiments.items()}
+        held = {
+            system: await held_evaluations(self._phoenix, experiment.id)
+            for system, experiment in self.recording.experiments.items()
+        }
         return [answer for answer in answers if not self._is_held(answer, held[answer.system])]
 
+    async def describe(self, result: RunResult) -> None:
+        """Put each system's scores, with their intervals, into its experiment's metadata.
+
+        Raises:
+            PhoenixError: Phoenix stays unavailable or refuses.
+        """
+        for experiment in result.experiments:
+            await self._phoenix.query(
+                _PATCH,
+                input={
+                    "experimentId": self._recorded(experiment.system).id,
+                    "metadata": self._metadata(experiment.system) | {"scores": experiment.intervals()},
+                },
+            )
+
     # --- dataset and experiments ------------------------------------------------------------------------------------
+
+    async def _price(self, on_progress: OnProgress) -> None:
+        if problem := await price_models(self._phoenix, self._gateway, self._plan.metadata.systems, wait=True):
+            on_progress(problem)
 
     async def _upload(self, on_progress: OnProgress) -> PhoenixOrigin:
         stored = await upload_dataset(self._phoenix.client, self._plan.dataset, log=on_progress)
@@ -131,61 +195,54 @@ class Recorder:
             dataset_id=stored.dataset_id,
             dataset_version_id=stored.version_id,
             experiment_name=f"{metadata.label} / {system.name}",
-            experiment_description=f"qa-eval: {system.name} on {dataset.description or dataset.name}",
-            experiment_metadata={
-                "run": metadata.run_id,
-                "name": metadata.spec.name,
-                "system": system.name,
-                "model": system.model,
-                "prompt": None if system.prompt is None else system.prompt.source,
-                "prompt_version": None if system.prompt is None else system.prompt.version,
-                "embedder": metadata.embedder,
-                "spec": metadata.spec.to_data(),
-            },
+            experiment_description=f"{system.name} on {counted(len(dataset), 'question')} of {dataset.name}",
+            experiment_metadata=self._metadata(str(system.name)),
             repetitions=metadata.spec.repeat,
         )
         url = experiments_page(self._phoenix.url, stored.dataset_id, experiment["id"])
         project = str(experiment.get("project_name") or "default")
         return PhoenixExperiment(id=experiment["id"], project=project, url=url)
 
+    def _metadata(self, name: str) -> dict[str, Any]:
+        """What an experiment says of how it was made."""
+        metadata = self._plan.metadata
+        system = next(system for system in metadata.systems if system.name == name)
+        return {
+            "run": metadata.run_id,
+            "name": metadata.spec.name,
+            "system": system.name,
+            "model": system.model,
+            "prompt": None if system.prompt is None else system.prompt.source,
+            "prompt_version": None if system.prompt is None else system.prompt.version,
+            "commit": metadata.commit,
+            "embedder": metadata.embedder,
+            "spec": metadata.spec.to_data(),
+        }
+
     # --- answers ----------------------------------------------------------------------------------------------------
 
     async def _record_one(self, answer: Answer) -> str:
-        run_id = await self._record_run(answer)
-        for evaluation in evaluations_of(answer, self._plan.metadata):
-            await self._phoenix.post("v1/experiment_evaluations", evaluation.to_json(run_id))
-        return run_id
-
-    async def _record_run(self, answer: Answer) -> str:
         reply, failure = answer.reply, _failure(answer)
-        run = {
-            "dataset_example_id": self._node_ids[answer.example.id],
-            "repetition_number": answer.repetition,
-            "output": {"answer": reply.text} if failure is None else None,
-            "start_time": reply.started_at.isoformat(),
-            "end_time": (reply.started_at + timedelta(seconds=reply.latency_s)).isoformat(),
-            "trace_id": reply.trace_id,
-            "error": failure,
-        }
-        try:
-            response = await self._phoenix.post(f"v1/experiments/{self._experiment(answer).id}/runs", run)
-        except Conflict as conflict:
-            # Phoenix has it, though its response to an earlier post was lost on the way; it names the run.
-            found = _EXISTING.search(str(conflict))
-            if found is None:
-                raise PhoenixError(f"Phoenix has a run already and does not name it: {conflict}.") from None
-            return found[1]
-        try:
-            return str(json.loads(response)["data"]["id"])
-        except (ValueError, KeyError, TypeError):
-            raise PhoenixError("Something in front of Phoenix answers in its place: check `phoenix`.") from None
+        run = ExperimentRun(
+            example_id=self._node_ids[answer.example.id],
+            repetition=answer.repetition,
+            output={"answer": reply.text} if failure is None else None,
+            started_at=reply.started_at,
+            ended_at=reply.started_at + timedelta(seconds=reply.latency_s),
+            trace_id=reply.trace_id,
+            error=failure,
+        )
+        run_id = await log_run(self._phoenix, self._recorded(answer.system).id, run)
+        for evaluation in evaluations_of(answer, self._plan.metadata):
+            await log_evaluation(self._phoenix, run_id, evaluation)
+        return run_id
 
     def _span(self, answer: Answer) -> QuestionSpan:
         reply, content = answer.reply, self._plan.spec.recording.trace_content
         return QuestionSpan(
             trace_id=reply.trace_id or "",
             span_id=reply.span_id or "",
-            project=self._experiment(answer).project,
+            project=self._recorded(answer.system).project,
             started_at=reply.started_at,
             latency_s=reply.latency_s,
             failure=_failure(answer),
@@ -201,16 +258,9 @@ class Recorder:
             },
         )
 
-    def _experiment(self, answer: Answer) -> PhoenixExperiment:
+    def _recorded(self, system: str) -> PhoenixExperiment:
         assert self.recording is not None, "opened before"
-        return self.recording.experiments[answer.system]
-
-    async def _held(self, experiment_id: str) -> dict[tuple[str, int], set[str]]:
-        """The names of the evaluations that Phoenix has, by example and repetition."""
-        runs = await self._phoenix.get(f"v1/experiments/{experiment_id}/json") or []
-        return {
-            (run["example_id"], run["repetition_number"]): {each["name"] for each in run["annotations"]} for run in runs
-        }
+        return self.recording.experiments[system]
 
     def _is_held(self, answer: Answer, held: Mapping[tuple[str, int], set[str]]) -> bool:
         names = held.get((self._node_ids[answer.example.id], answer.repetition))

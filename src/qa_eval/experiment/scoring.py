@@ -127,7 +127,9 @@ class Scorer:
 
     async def _by_custom_metrics(self, answers: Sequence[Answer]) -> list[tuple[Score, ...]]:
         answered = [answer for answer in answers if answer.reply.outcome.is_answer]
-        scores = iter(await measure(self.custom, [(answer.example, answer.reply.text) for answer in answered]))
+        scores = iter(
+            await measure(self.custom, [(answer.example, answer.reply.text, answer.trace) for answer in answered])
+        )
         return [next(scores) if answer.reply.outcome.is_answer else () for answer in answers]
 
 

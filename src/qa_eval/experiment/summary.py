@@ -133,6 +133,15 @@ class ExperimentResult:
             error=errors[0] if errors else None,
         )
 
+    def intervals(self) -> dict[str, dict[str, float | None]]:
+        """Each metric's mean with the limits of its 95 % interval."""
+        found = {name: self.interval(name) for name in self.metrics}
+        return {
+            name: {"mean": estimate.estimate, "low": estimate.low, "high": estimate.high}
+            for name, estimate in found.items()
+            if estimate is not None
+        }
+
     def total(self, field: str) -> float | None:
         """The sum of a number of the replies, by its name in `Reply`; None where there is none."""
         values = [value for answer in self.answers if (value := getattr(answer.reply, field)) is not None]

@@ -28,8 +28,11 @@ from typing import Any
 from qa_eval.data.examples import Example
 from qa_eval.errors import InputError
 from qa_eval.metrics.base import Metric, Score
+from qa_eval.tracing.context import TraceContext, within
 
 GROUP = "qa_eval.metrics"
+Answered = tuple[Example, str, TraceContext | None]
+"""An example, the answer to it, and the trace that the metric's own spans join."""
 TAKEN = frozenset(
     "system model example_id repetition group question context references answer outcome message exact_match f1 "
     "semantic_similarity answer_contained length_ratio declined question_type prompt_tokens completion_tokens "
@@ -73,33 +76,36 @@ def name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-async def measure(metrics: Mapping[str, Metric], answers: Sequence[tuple[Example, str]]) -> list[tuple[Score, ...]]:
+async def measure(metrics: Mapping[str, Metric], answers: Sequence[Answered]) -> list[tuple[Score, ...]]:
     """The scores of each answer by each metric, in the answers' order. No metric's error is raised."""
     columns = [await _column(name, metric, answers) for name, metric in metrics.items()]
     return list(zip(*columns, strict=True)) if columns else [() for _ in answers]
 
 
-async def _column(name: str, metric: Metric, answers: Sequence[tuple[Example, str]]) -> list[Score]:
+async def _column(name: str, metric: Metric, answers: Sequence[Answered]) -> list[Score]:
     results = await asyncio.to_thread(_call_all, metric, answers)
-    return await asyncio.gather(*(_score(name, result) for result in results))
+    traces = (trace for _, _, trace in answers)
+    return await asyncio.gather(*(_score(name, *pair) for pair in zip(results, traces, strict=True)))
 
 
-def _call_all(metric: Metric, answers: Sequence[tuple[Example, str]]) -> list[Any]:
-    return [_call(metric, example, answer) for example, answer in answers]
+def _call_all(metric: Metric, answers: Sequence[Answered]) -> list[Any]:
+    return [_call(metric, *answer) for answer in answers]
 
 
-def _call(metric: Metric, example: Example, answer: str) -> Any:
+def _call(metric: Metric, example: Example, answer: str, trace: TraceContext | None) -> Any:
     """What the metric returns, or the error that it raises."""
     try:
-        return metric(example, answer)
+        with within(trace):
+            return metric(example, answer)
     except Exception as error:
         return error
 
 
-async def _score(name: str, result: Any) -> Score:
+async def _score(name: str, result: Any, trace: TraceContext | None) -> Score:
     try:
         if inspect.isawaitable(result):
-            result = await result
+            with within(trace):
+                result = await result
     except Exception as error:
         result = error
     if isinstance(result, Exception):

@@ -1,23 +1,26 @@
-"""The Phoenix server: whether it is there, what it answers, and posts that are tried again until it takes them."""
+"""The Phoenix server of a run: its own client over aiohttp, and calls that are tried again until it takes them."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar
 
+import aiohttp
 import httpx
+from httpx_aiohttp import HttpxAiohttpClient
 from phoenix.client import AsyncClient
+from tenacity import AsyncRetrying
 
+from qa_eval.address import bearer, server_address
 from qa_eval.errors import PhoenixError, PhoenixUnavailable
-from qa_eval.http.client import JSON, connect
+from qa_eval.retries import while_raising
 
-PAUSES_S: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)
-"""Seconds between the tries of one post."""
-_PROTOBUF = {"Content-Type": "application/x-protobuf"}
+UNTIL_TAKEN = while_raising(PhoenixUnavailable)
+"""How long what is recorded is tried again: about a minute."""
 _READ_S = 300.0
 """A large experiment is tens of megabytes, and Phoenix gathers it before it answers."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Conflict(PhoenixError):
@@ -25,76 +28,82 @@ class Conflict(PhoenixError):
 
 
 class Phoenix:
-    """The Phoenix server of a run."""
+    """The Phoenix server of a run; an async context manager that holds its connections."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        self.url = url.rstrip("/")
-        self.headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60.0)
-        self.client = AsyncClient(http_client=self._http)
+        """
+        Args:
+            url: Phoenix's address.
+            key: Its API key; None where it needs none.
+
+        Raises:
+            InputError: The address is not one, or the key cannot be sent.
+        """
+        self.url = server_address(url)
+        self.headers = dict(bearer(key, "PHOENIX_API_KEY"))
+        self._outages = 0
 
     async def __aenter__(self) -> Phoenix:
-        self._requests = connect(self.url, self.headers, timeout_s=60.0)
+        # Compressing thousands of small responses costs Phoenix more than it saves.
+        headers = {"Accept-Encoding": "identity", **self.headers}
+        self._http = HttpxAiohttpClient(base_url=self.url, headers=headers, timeout=60.0)
+        self.client = AsyncClient(http_client=self._http)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._requests.close()
         await self._http.aclose()
 
-    async def post(self, path: str, body: Mapping[str, Any] | bytes) -> bytes:
-        """Send until Phoenix takes it; a lost connection, 429 and 5xx are tried again after `PAUSES_S`.
+    def count_outages(self) -> int:
+        """How often it did not take what was sent: it may then have lost what it had taken shortly before."""
+        return self._outages
+
+    async def send(self, call: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call until Phoenix takes it: a lost connection, 429 and 5xx are tried again for about a minute.
 
         Args:
-            path: Where to, below Phoenix's address.
-            body: JSON, or bytes in protocol buffers.
-
-        Returns:
-            Phoenix's answer.
+            call: A method of Phoenix's client.
+            args: Its arguments.
+            kwargs: Its arguments by name.
 
         Raises:
             Conflict: Phoenix has it already.
-            PhoenixUnavailable: Phoenix has not taken it after the last pause.
+            PhoenixUnavailable: Phoenix has not taken it after the last try.
             PhoenixError: Phoenix refuses it.
         """
-        content, kind = (body, _PROTOBUF) if isinstance(body, bytes) else (json.dumps(body).encode(), JSON)
-        for pause in (*PAUSES_S, None):
-            try:
-                status, _, answer = await self._requests.request("POST", path, content, kind)
-            except OSError as error:
-                problem = type(error).__name__
-            else:
-                if status < 300:
-                    return answer
-                if status == 409:
-                    raise Conflict(answer.decode("utf-8", "replace"))
-                if status != 429 and status < 500:
-                    raise PhoenixError(
-                        f"Phoenix refuses what is recorded (HTTP {status}): see its log; the journal keeps it."
-                    )
-                problem = f"HTTP {status}"
-            if pause is None:
-                raise PhoenixUnavailable(
-                    f"Phoenix does not take what is recorded ({problem}): see its log; the journal keeps it."
-                )
-            await asyncio.sleep(pause)
-        raise AssertionError("the last pause raises")
+        try:
+            return await self._once(call, *args, **kwargs)
+        except PhoenixUnavailable:
+            return await AsyncRetrying(**UNTIL_TAKEN)(self._once, call, *args, **kwargs)
 
     async def get(self, path: str) -> Any:
-        """What Phoenix answers, as JSON; None where it knows nothing.
+        """What Phoenix's REST interface answers, as JSON; None where it knows nothing.
 
         Raises:
             PhoenixUnavailable: Phoenix does not answer, or with an error.
         """
         try:
-            status, _, answer = await self._requests.request("GET", path, timeout_s=_READ_S)
-            if status == 404:
-                return None
-            if status == 200:
-                return json.loads(answer)
-            problem = f"HTTP {status}"
-        except (OSError, ValueError) as error:
+            response = await self._http.get(path, timeout=_READ_S)
+            return None if response.status_code == 404 else response.raise_for_status().json()
+        except httpx.HTTPStatusError as error:
+            problem = f"HTTP {error.response.status_code}"
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             problem = type(error).__name__
         raise PhoenixUnavailable(f"Phoenix does not say what it has ({problem}): see its log.")
+
+    async def query(self, text: str, **variables: Any) -> Any:
+        """What Phoenix's GraphQL interface answers.
+
+        Raises:
+            PhoenixUnavailable: Phoenix does not answer.
+            PhoenixError: Phoenix refuses.
+        """
+        return await self.send(self._query, {"query": text, "variables": variables})
+
+    async def _query(self, body: dict[str, Any]) -> Any:
+        answer = (await self._http.post("graphql", json=body)).raise_for_status().json()
+        if answer.get("errors"):
+            raise PhoenixError(f"Phoenix refuses: {answer['errors'][0]['message']}")
+        return answer["data"]
 
     async def check(self) -> None:
         """Make sure that Phoenix is there and takes the key.
@@ -114,9 +123,36 @@ class Phoenix:
             raise kind(
                 f"{self.url} answers with HTTP {error.response.status_code}, not as Phoenix: check `phoenix`."
             ) from None
-        except (httpx.HTTPError, httpx.InvalidURL):
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError):
             raise PhoenixUnavailable(
                 f"No Phoenix answers at {self.url}: start it, check `phoenix`, or use `record=False` to record nothing."
             ) from None
         except (ValueError, KeyError, TypeError):
             raise PhoenixError(f"{self.url} does not answer as Phoenix: check `phoenix`.") from None
+
+    async def _once(self, call: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return await _explained(call, *args, **kwargs)
+        except PhoenixUnavailable:
+            self._outages += 1
+            raise
+
+
+async def _explained(call: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """A call whose errors are Phoenix's, in one sentence."""
+    try:
+        return await call(*args, **kwargs)
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status == 409:
+            raise Conflict(error.response.text) from None
+        if status != 429 and status < 500:
+            raise PhoenixError(
+                f"Phoenix refuses what is recorded (HTTP {status}): see its log; the journal keeps it."
+            ) from None
+        problem = f"HTTP {status}"
+    except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+        problem = type(error).__name__
+    except (ValueError, KeyError, TypeError):
+        raise PhoenixError("Something in front of Phoenix answers in its place: check `phoenix`.") from None
+    raise PhoenixUnavailable(f"Phoenix does not take what is recorded ({problem}): see its log; the journal keeps it.")

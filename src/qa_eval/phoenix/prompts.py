@@ -14,7 +14,8 @@ from typing import Any, cast
 
 import httpx
 
-from qa_eval.errors import PhoenixError, PhoenixUnavailable
+from qa_eval.errors import PhoenixError
+from qa_eval.phoenix.rest import read, unavailable
 from qa_eval.spec.model import FIELD, Message, PromptSpec
 
 _ROLES: Mapping[str, str] = {
@@ -52,7 +53,7 @@ def fetch_prompt(url: str, key: str | None, address: str) -> PromptSpec:
         PhoenixError: There is no such prompt, its template is of another kind, or Phoenix does not answer.
     """
     name, _, tag = address.partition("@")
-    version = _get(url, key, f"v1/prompts/{name}/tags/{tag}" if tag else f"v1/prompts/{name}/latest")
+    version = _version(url, key, name, f"tags/{tag}" if tag else "latest")
     if version is None:
         what = f"no version of the prompt {name!r} with the tag {tag!r}" if tag else f"no prompt {name!r}"
         raise PhoenixError(f"Phoenix at {url} has {what}: check the name, or use `qa-eval prompts push`.")
@@ -78,7 +79,7 @@ def push_prompt(
     from phoenix.client import Client
     from phoenix.client.types import PromptVersion
 
-    newest = _get(url, key, f"v1/prompts/{name}/latest")
+    newest = _version(url, key, name, "latest")
     is_new = newest is None or _messages(newest, name) != prompt.messages
     client = Client(base_url=url, api_key=key)
     try:
@@ -96,45 +97,27 @@ def push_prompt(
             f"Phoenix refuses the prompt {name!r} (HTTP {error.response.status_code}: {detail})."
         ) from None
     except httpx.HTTPError as error:
-        raise _unavailable(url, error) from None
+        raise unavailable(url, error) from None
     return StoredPrompt(identifier, f"{url}/prompts/{_prompt_id(url, key, name)}", is_new)
+
+
+def _version(url: str, key: str | None, name: str, which: str) -> Any:
+    """One version of a prompt, as it is stored, which the client does not give; None where there is none."""
+    found = read(url, key, f"v1/prompts/{name}/{which}")
+    return None if found is None else found["data"]
 
 
 def _prompt_id(url: str, key: str | None, name: str) -> str:
     """Phoenix's id of a prompt, for its page."""
     cursor = ""
     while True:
-        page = _get(url, key, f"v1/prompts?limit=100&cursor={cursor}") or {}
+        page = read(url, key, "v1/prompts", limit=100, cursor=cursor) or {}
         for prompt in page.get("data", []):
             if prompt["name"] == name:
                 return str(prompt["id"])
         cursor = str(page.get("next_cursor") or "")
         if not cursor:
             return ""
-
-
-def _get(url: str, key: str | None, path: str) -> Any:
-    """What Phoenix answers; None where it knows nothing. The client does not give a template as it is stored."""
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    try:
-        response = httpx.get(f"{url.rstrip('/')}/{path}", headers=headers, timeout=30.0)
-        if response.status_code == 404:
-            return None
-        content = response.raise_for_status().json()
-    except httpx.HTTPStatusError as error:
-        if error.response.status_code in (401, 403):
-            raise PhoenixError(f"Phoenix at {url} refuses the key: set PHOENIX_API_KEY to a valid one.") from None
-        status = error.response.status_code
-        raise PhoenixError(f"{url} answers with HTTP {status}, not as Phoenix: check `phoenix`.") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise _unavailable(url, error) from None
-    except ValueError:
-        raise PhoenixError(f"{url} does not answer as Phoenix: check `phoenix`.") from None
-    return content if "next_cursor" in content else content["data"]
-
-
-def _unavailable(url: str, error: Exception) -> PhoenixUnavailable:
-    return PhoenixUnavailable(f"No Phoenix answers at {url} ({type(error).__name__}): start it, or check `phoenix`.")
 
 
 # --- templates --------------------------------------------------------------------------------------------------------

@@ -46,5 +46,7 @@ class ExperimentKeywords(TypedDict, total=False):
     phoenix: str | None
     replay: str | Path | None
     record: bool
+    prices: bool
+    trace: str
     facts: bool
     trace_content: bool

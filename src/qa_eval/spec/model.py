@@ -186,6 +186,8 @@ class Parameters(BaseModel):
         taken = sorted(_RESERVED & (self.__pydantic_extra__ or {}).keys())
         if taken:
             raise ValueError(f"cannot set `{taken[0]}`, which qa-eval sets itself")
+        if "api_key" in (self.__pydantic_extra__ or {}):
+            raise ValueError("cannot set `api_key`: keys come from the environment")
         return self
 
     def to_data(self) -> dict[str, Any]:
@@ -206,12 +208,12 @@ class SystemSpec(Part):
     name: str | None = Field(None, min_length=1, max_length=120)
     """Unique name; without one, the model's, with the prompt's where there are several."""
     model: str | None = Field(None, min_length=1)
-    """Model group of the gateway."""
+    """Model group of the gateway; with `via: litellm` a provider's model, such as bedrock/MODEL."""
     prompt: Prompt | None = None
     """Without one, the default prompt for short answers."""
     parameters: ParametersField = Parameters()
     via: str | None = None
-    """`gateway`, `chatbot` or `lex:STACK`; without it, the specification's `via`."""
+    """`gateway`, `litellm`, `chatbot` or `lex:STACK`; without it, the specification's `via`."""
     task: str | None = Field(None, min_length=1)
     """A function of your own in place of a model: module:function."""
 
@@ -242,8 +244,8 @@ class SystemSpec(Part):
 
 def check_via(via: str) -> str:
     """One of the ways to ask."""
-    if via not in ("gateway", "chatbot") and not re.fullmatch(r"lex:.+", via):
-        raise ValueError("must be gateway, chatbot or lex:STACK")
+    if via not in ("gateway", "litellm", "chatbot") and not re.fullmatch(r"lex:.+", via):
+        raise ValueError("must be gateway, litellm, chatbot or lex:STACK")
     return via
 
 
@@ -305,6 +307,8 @@ class RecordingSpec(Part):
 
     phoenix: bool = True
     """Whether anything is recorded in Phoenix."""
+    prices: bool = Field(True, description=described("recording.prices"))
+    trace: Literal["auto", "none"] = Field("auto", description=described("recording.trace"))
     facts: bool = Field(False, description=described("recording.facts"))
     trace_content: bool = True
     """Whether the questions' own spans hold question and answer."""

@@ -63,8 +63,8 @@ SETTINGS = (
     Setting(
         "via",
         "via",
-        "What is evaluated: the gateway or the chatbot in front of it.",
-        "gateway|chatbot|lex:STACK",
+        "What is evaluated: the gateway, a provider asked by the LiteLLM SDK, or the chatbot.",
+        "gateway|litellm|chatbot|lex:STACK",
         "gateway",
     ),
     Setting("temperature", "parameters.temperature", "Sampling temperature.", "NUMBER", "0"),
@@ -112,6 +112,14 @@ SETTINGS = (
     Setting("phoenix", "servers.phoenix", "Base URL of a running Phoenix; its key: PHOENIX_API_KEY.", "URL"),
     Setting("replay", "servers.replay", "With --local: answer from a predictions file, not the model.", "FILE"),
     Setting("record", "recording.phoenix", "Record nothing in Phoenix.", option="--no-phoenix"),
+    Setting("prices", "recording.prices", "Leave Phoenix's model prices as they are.", option="--no-phoenix-prices"),
+    Setting(
+        "trace",
+        "recording.trace",
+        "Trace calls by the litellm SDK and other instrumented libraries under each question.",
+        "auto|none",
+        "auto",
+    ),
     Setting("facts", "recording.facts", "Also record in Phoenix what explains a score: length, refusal, ..."),
     Setting(
         "trace_content",

@@ -18,7 +18,7 @@ def build_targets(
     systems: Sequence[SystemSpec],
     *,
     version: SquadVersion,
-    client: GatewayClient,
+    client: GatewayClient | None,
     gateway_key: str | None,
     tasks: Mapping[str, TaskFunction],
     timeout_s: float,
@@ -28,7 +28,7 @@ def build_targets(
     Args:
         systems: Resolved systems: named, with prompts and parameters.
         version: Which official script scores the dataset; v2.0 knows questions without an answer.
-        client: The gateway's client; used where a system asks a gateway.
+        client: The gateway's client; None where no system asks a gateway.
         gateway_key: The gateway's key, for the chatbot's handler.
         tasks: The functions of the systems that are tasks, by the system's name.
         timeout_s: How long one try may take.
@@ -45,16 +45,36 @@ def build_targets(
 
 def asks_gateway(system: SystemSpec) -> bool:
     """Whether a system needs a gateway."""
-    return system.task is None and not str(system.via).startswith("lex:")
+    return system.task is None and system.via in ("gateway", "chatbot")
+
+
+def says_cost(system: SystemSpec) -> bool:
+    """Whether a system says what its answers cost."""
+    if system.via == "litellm":
+        from qa_eval.litellm_sdk import price
+
+        return price(str(system.model)) is not None
+    return system.task is None and system.via == "gateway"
+
+
+def is_traced(system: SystemSpec) -> bool:
+    """Whether a system's calls leave spans in this process."""
+    return system.task is not None or system.via == "litellm"
 
 
 def check_system(system: SystemSpec) -> None:
     """Refuse what a system's way cannot do, before anything starts.
 
     Raises:
-        InputError: A parameter or a prompt does not reach the chatbot.
+        InputError: A parameter or a prompt does not reach the chatbot; LiteLLM does not know the provider, or its key
+            is missing.
     """
     if system.task is not None or system.via == "gateway":
+        return
+    if system.via == "litellm":
+        from qa_eval.litellm_sdk import check_model
+
+        check_model(str(system.name), str(system.model))
         return
     parameters = system.parameters.to_data()
     lost = [name for name, value in parameters.items() if name != "max_tokens" and value != 0]
@@ -66,7 +86,7 @@ def check_system(system: SystemSpec) -> None:
 
 def _target(
     system: SystemSpec,
-    client: GatewayClient,
+    client: GatewayClient | None,
     gateway_key: str | None,
     tasks: Mapping[str, TaskFunction],
     timeout_s: float,
@@ -77,7 +97,12 @@ def _target(
     assert system.prompt is not None, "prompts are resolved before targets are built"
     parameters: Mapping[str, Any] = system.parameters.to_data()
     if system.via == "gateway":
+        assert client is not None, "its servers were checked"
         return GatewayTarget(client, system.model, system.prompt, parameters)
+    if system.via == "litellm":
+        from qa_eval.targets.litellm import LiteLLMTarget
+
+        return LiteLLMTarget(system.model, system.prompt, parameters, timeout_s)
     from qa_eval.chatbot.local import LocalBot
     from qa_eval.targets.chatbot import ChatbotTarget
 
@@ -85,6 +110,7 @@ def _target(
     if asks_lex(system):
         bot = _lex(str(system.via), system.model)
     else:
+        assert client is not None, "its servers were checked"
         # The 28 s of the deployed function would measure this machine.
         bot = LocalBot(f"{client.url}/v1", system.model, gateway_key, seconds=timeout_s)
     return ChatbotTarget(bot, system.prompt, int(parameters["max_tokens"]))

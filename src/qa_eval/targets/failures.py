@@ -26,11 +26,11 @@ def explain(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 
     Args:
         status: HTTP status, 400 or above.
-        headers: The response's headers, by names in small letters.
+        headers: The response's headers; names in any case.
         body: The response's body: JSON from a gateway, anything from what stands before it.
     """
     error = _error(body)
-    message = _first_line(str(error.get("message", ""))) if error else f"HTTP {status}: {_first_line(_text(body))}"
+    message = first_line(str(error.get("message", ""))) if error else f"HTTP {status}: {first_line(_text(body))}"
     retry_after_s = _seconds(headers.get("retry-after"))
     if status == 429:
         return Failure(Outcome.RATE_LIMITED, message, retry=True, retry_after_s=retry_after_s)
@@ -79,5 +79,6 @@ def _text(body: bytes) -> str:
     return body[:2000].decode("utf-8", "replace")
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """The first line of an error's text, cut where it is very long."""
     return (text.strip().splitlines() or ["no message"])[0][:500]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from typing import Any, Final
 from qa_eval.data.examples import Example
 from qa_eval.targets.base import TIMEOUT_S, Attempt
 from qa_eval.targets.outcome import Outcome, Reply
-from qa_eval.tracing.context import TraceContext
+from qa_eval.tracing.context import TraceContext, within
 
 TaskFunction = Callable[[Example], str | Awaitable[str]]
 THREADS: Final = 16
@@ -38,8 +39,9 @@ class FunctionTarget:
         started_at, start, text = datetime.now(UTC), time.perf_counter(), ""
         limit = asyncio.timeout(self._timeout_s)
         try:
-            async with limit:
-                outcome, text, problem = _classify(await self._call(example))
+            with within(trace):
+                async with limit:
+                    outcome, text, problem = _classify(await self._call(example))
         except Exception as error:
             outcome, problem = Outcome.TASK_ERROR, f"{type(error).__name__}: {error}".splitlines()[0]
             if limit.expired():
@@ -49,7 +51,9 @@ class FunctionTarget:
     async def _call(self, example: Example) -> Any:
         if inspect.iscoroutinefunction(self._function):
             return await self._function(example)
-        result = await asyncio.get_running_loop().run_in_executor(self._threads, self._function, example)
+        result = await asyncio.get_running_loop().run_in_executor(
+            self._threads, contextvars.copy_context().run, self._function, example
+        )
         return await result if inspect.isawaitable(result) else result
 
 

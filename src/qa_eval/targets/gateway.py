@@ -1,8 +1,8 @@
-"""A model behind a gateway, over pooled connections.
+"""A model behind a gateway, asked by aiohttp.
 
 Any OpenAI-compatible gateway works: only `/v1/models` and `/v1/chat/completions` are used, and LiteLLM's
 `/model/info` where there is one. The gateway retries the provider; the engine decides on retries of this side. A
-question costs about 0.15 ms of processor time, so that one process keeps hundreds in flight.
+question costs about 0.2 ms of processor time, so that one process keeps hundreds in flight.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
+
+from qa_eval.address import bearer, server_address
 from qa_eval.data.examples import Example
 from qa_eval.errors import GatewayError
-from qa_eval.http.base import Answer, Unreachable
-from qa_eval.http.client import JSON, connect
 from qa_eval.spec.model import PromptSpec
 from qa_eval.targets.base import TIMEOUT_S, Attempt
+from qa_eval.targets.completion import litellm_facts, read_completion
 from qa_eval.targets.failures import explain
 from qa_eval.targets.outcome import Outcome, Reply
 from qa_eval.targets.prompt import render
@@ -29,6 +31,9 @@ from qa_eval.tracing.context import TraceContext
 # LiteLLM's words for: no model answers in another's name, and no answer comes from a cache.
 _NO_FALLBACKS: dict[str, Any] = {"disable_fallbacks": True}
 _NO_CACHE: dict[str, Any] = {"cache": {"no-cache": True, "no-store": True}}
+_JSON = {"Content-Type": "application/json"}
+_FAILURES = (aiohttp.ClientError, OSError)
+"""What aiohttp raises where there is no response; a timeout is an `OSError`."""
 
 
 class GatewayClient:
@@ -41,19 +46,25 @@ class GatewayClient:
             key: Its API key; None where it needs none.
             timeout_s: How long one try may take. The default leaves the gateway its own tries.
         """
-        self.url = url.rstrip("/").removesuffix("/v1")
-        self._key = key
+        self.url = server_address(url).removesuffix("/v1")
+        self._headers = bearer(key, "QA_EVAL_GATEWAY_KEY")
         self._timeout_s = timeout_s
         self._groups: frozenset[str] = frozenset()
         self._plain = False
 
     async def __aenter__(self) -> GatewayClient:
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        self._requests = connect(self.url, headers, timeout_s=self._timeout_s)
+        self._session = aiohttp.ClientSession(
+            f"{self.url}/",
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(self._timeout_s),
+            trust_env=True,
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._requests.close()
+        await self._session.close()
 
     async def models(self) -> tuple[str, ...]:
         """The model groups that the gateway offers to this key.
@@ -62,12 +73,12 @@ class GatewayClient:
             GatewayError: The gateway is not there, refuses the key, or does not answer as one.
         """
         try:
-            status, _, body = await self._get("v1/models")
-        except OSError:
+            status, body = await self._get("v1/models")
+        except _FAILURES:
             raise GatewayError(
                 f"No gateway answers at {self.url}: start it (`qa-eval stack up` starts one here) or check `gateway`."
             ) from None
-        if self._key is None and status >= 400:
+        if not self._headers and status >= 400:
             raise GatewayError(f"The gateway at {self.url} refuses a call without a key: set QA_EVAL_GATEWAY_KEY.")
         if _refuses_key(status, body):
             raise GatewayError(f"The gateway at {self.url} refuses the key: set QA_EVAL_GATEWAY_KEY to a valid one.")
@@ -92,6 +103,20 @@ class GatewayClient:
             raise GatewayError(f"The gateway has no model {unknown[0]!r}: choose `models` from {known}.")
         self._groups = await self._routing_groups()
 
+    async def prices(self) -> dict[str, tuple[float, float]]:
+        """US dollars a token, in and out, by model group, as LiteLLM's `/model/info` has them.
+
+        A group whose deployments have several prices is left out: a span names the group, not the deployment. Nothing
+        where the gateway is another one, or has no prices.
+        """
+        found: dict[str, set[tuple[float | None, float | None]]] = {}
+        for entry in await self._deployments():
+            about = entry.get("model_info") or {}
+            price = (about.get("input_cost_per_token"), about.get("output_cost_per_token"))
+            found.setdefault(str(entry["model_name"]), set()).add(price)
+        single = {group: next(iter(prices)) for group, prices in found.items() if len(prices) == 1}
+        return {group: (read, write or 0.0) for group, (read, write) in single.items() if read is not None}
+
     async def complete(
         self,
         model: str,
@@ -108,7 +133,7 @@ class GatewayClient:
             trace: The trace that the gateway's spans join.
         """
         request = {"model": model, "messages": messages, **parameters, **self._extensions(model)}
-        described = JSON | {"traceparent": trace.traceparent} if trace else JSON
+        headers = _JSON | {"traceparent": trace.traceparent} if trace else _JSON
         started_at, start = datetime.now(UTC), time.perf_counter()
 
         def failed(outcome: Outcome, message: str, **hints: Any) -> Attempt:
@@ -116,21 +141,24 @@ class GatewayClient:
             return Attempt(reply, **hints)
 
         try:
-            content = json.dumps(request).encode()
-            status, headers, body = await self._requests.request("POST", "v1/chat/completions", content, described)
+            async with self._session.post(
+                "v1/chat/completions", data=json.dumps(request).encode(), headers=headers, allow_redirects=False
+            ) as response:
+                body = await response.read()
         except TimeoutError:
             return failed(Outcome.TIMEOUT, f"no answer within {self._timeout_s:g} s")
-        except Unreachable:
+        except aiohttp.ClientConnectorError:
             return failed(Outcome.GATEWAY_ERROR, f"no connection to {self.url}", retry=True, unreachable=True)
-        except OSError as error:
+        except _FAILURES as error:
             return failed(Outcome.GATEWAY_ERROR, f"the connection was cut ({type(error).__name__})", retry=True)
-        if status >= 400:
-            failure = explain(status, headers, body)
-            if status == 400 and "cache" in request and _refuses_extensions(failure.message):
+        if response.status >= 400:
+            failure = explain(response.status, response.headers, body)
+            if response.status == 400 and "cache" in request and _refuses_extensions(failure.message):
                 self._plain = True
                 return failed(failure.outcome, failure.message, retry=True, retry_after_s=0.0)
             return failed(failure.outcome, failure.message, retry=failure.retry, retry_after_s=failure.retry_after_s)
-        return Attempt(_read(body, headers, started_at, time.perf_counter() - start))
+        latency_s = time.perf_counter() - start
+        return Attempt(read_completion(_json(body), started_at, latency_s, **litellm_facts(response.headers)))
 
     def _extensions(self, model: str) -> dict[str, Any]:
         """What only LiteLLM knows; a gateway that refuses it is asked in plain OpenAI from then on."""
@@ -138,17 +166,22 @@ class GatewayClient:
             return {}
         return _NO_CACHE if model in self._groups else _NO_CACHE | _NO_FALLBACKS
 
-    async def _get(self, path: str) -> Answer:
-        return await self._requests.request("GET", path, timeout_s=15.0)
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        async with self._session.get(path, timeout=aiohttp.ClientTimeout(15.0), allow_redirects=False) as response:
+            return response.status, await response.read()
 
     async def _routing_groups(self) -> frozenset[str]:
-        """The groups of several deployments, where the gateway is LiteLLM: who answers there is its own choice."""
-        try:
-            _, _, body = await self._get("model/info")
-            deployments = Counter(str(entry["model_name"]) for entry in json.loads(body)["data"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return frozenset()
+        """The groups of several deployments: who answers there is the gateway's own choice."""
+        deployments = Counter(str(entry["model_name"]) for entry in await self._deployments())
         return frozenset(group for group, count in deployments.items() if count > 1)
+
+    async def _deployments(self) -> list[dict[str, Any]]:
+        """What LiteLLM says of each deployment; nothing where the gateway is another one."""
+        try:
+            _, body = await self._get("model/info")
+            return [entry for entry in json.loads(body)["data"] if "model_name" in entry]
+        except (*_FAILURES, ValueError, KeyError, TypeError):
+            return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,48 +207,9 @@ def _refuses_extensions(message: str) -> bool:
     return any(name in message for name in _NO_CACHE | _NO_FALLBACKS)
 
 
-def _read(body: bytes, headers: Mapping[str, str], started_at: datetime, latency_s: float) -> Reply:
-    """The gateway's completion as a reply."""
-
-    def failed(message: str) -> Reply:
-        return Reply(Outcome.INVALID_RESPONSE, "", started_at, latency_s, message=message)
-
+def _json(body: bytes) -> Any:
+    """What a body holds; None where it is not JSON."""
     try:
-        response = json.loads(body)
-        choices, usage = response["choices"], response.get("usage") or {}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return failed("the response is no chat completion in JSON")
-    if not choices:
-        return failed("the response holds no choices")
-    try:
-        text = (choices[0]["message"].get("content") or "").strip()
-        outcome, message = _outcome(text, choices[0].get("finish_reason"))
-        return Reply(
-            outcome=outcome,
-            text=text if outcome.is_answer else "",
-            started_at=started_at,
-            latency_s=latency_s,
-            message=message,
-            prompt_tokens=_number(usage.get("prompt_tokens"), int),
-            completion_tokens=_number(usage.get("completion_tokens"), int),
-            cost_usd=_number(headers.get("x-litellm-response-cost"), float),
-            deployment=headers.get("x-litellm-model-id"),
-            deployment_model=headers.get("x-litellm-model-name"),
-            fallbacks=_number(headers.get("x-litellm-attempted-fallbacks"), int),
-            gateway_retries=_number(headers.get("x-litellm-attempted-retries"), int),
-        )
-    except (KeyError, TypeError, AttributeError, IndexError):
-        return failed("the response is no chat completion: its first choice has no message")
-
-
-def _outcome(text: str, finish_reason: Any) -> tuple[Outcome, str]:
-    if finish_reason == "content_filter":
-        return Outcome.BLOCKED_OUTPUT, text or "the provider's content filter"
-    return (Outcome.ANSWERED, "") if text else (Outcome.EMPTY, "the model gave an empty answer")
-
-
-def _number(value: Any, kind: type[int] | type[float]) -> Any:
-    try:
-        return None if value is None else kind(value)
-    except (ValueError, TypeError):
+        return json.loads(body)
+    except ValueError:
         return None

@@ -1,9 +1,14 @@
-"""The trace of one answer: its ids, which the gateway's own spans join through `traceparent`."""
+"""The trace of one answer: its ids, which the gateway's spans and those of this process join."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+SYSTEM = "qa_eval.system"
+"""The attribute of a span that names the system of its question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +19,8 @@ class TraceContext:
     """32 hexadecimal digits."""
     span_id: str
     """16 hexadecimal digits."""
+    system: str = ""
+    """The system that is asked: it decides the Phoenix project of the trace."""
 
     @property
     def traceparent(self) -> str:
@@ -21,6 +28,25 @@ class TraceContext:
         return f"00-{self.trace_id}-{self.span_id}-01"
 
 
-def new_trace() -> TraceContext:
-    """A new trace for one question."""
-    return TraceContext(secrets.token_hex(16), secrets.token_hex(8))
+def new_trace(system: str) -> TraceContext:
+    """A new trace for one question of a system."""
+    return TraceContext(secrets.token_hex(16), secrets.token_hex(8), system)
+
+
+@contextmanager
+def within(trace: TraceContext | None) -> Iterator[None]:
+    """Spans that start in here are the question's children; None changes nothing."""
+    if trace is None:
+        yield
+        return
+    from opentelemetry import context
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+    ids = SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), False, TraceFlags(TraceFlags.SAMPLED))
+    token = context.attach(
+        context.set_value(SYSTEM, trace.system, set_span_in_context(NonRecordingSpan(ids), context.Context()))
+    )
+    try:
+        yield
+    finally:
+        context.detach(token)

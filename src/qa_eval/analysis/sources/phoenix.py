@@ -59,22 +59,12 @@ def read_experiment(url: str, experiment: str) -> Observations:
 
 
 def _get(url: str, path: str, **query: str) -> Any:
-    import httpx
+    from qa_eval.phoenix.rest import read
 
-    key = os.environ.get("PHOENIX_API_KEY")
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    try:
-        response = httpx.get(f"{url.rstrip('/')}/{path}", params=query, headers=headers, timeout=60.0)
-        return response.raise_for_status().json()
-    except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        if status in (401, 403):
-            raise PhoenixError(f"Phoenix at {url} refuses the key: set PHOENIX_API_KEY to a valid one.") from None
-        raise PhoenixError(f"Phoenix at {url} has no {path} (HTTP {status}): check the experiment's id.") from None
-    except (httpx.HTTPError, httpx.InvalidURL):
-        raise PhoenixError(f"No Phoenix answers at {url}: start it, or check `phoenix`.") from None
-    except ValueError:
-        raise PhoenixError(f"{url} does not answer as Phoenix: check `phoenix`.") from None
+    found = read(url, os.environ.get("PHOENIX_API_KEY"), path, **query)
+    if found is None:
+        raise PhoenixError(f"Phoenix at {url} has no {path}: check the experiment's id.")
+    return found
 
 
 def _question(example: Mapping[str, Any]) -> Question:

@@ -1,4 +1,4 @@
-"""The questions' own spans, as OpenTelemetry sends them.
+"""The questions' own spans, made from the journal.
 
 A span's ids were fixed when the question was asked, and the gateway's spans joined them. Sending from the journal
 keeps exporting out of the latencies, and lets a later process send what Phoenix has missed.
@@ -13,7 +13,6 @@ from typing import Any
 
 from openinference.semconv.resource import ResourceAttributes
 from openinference.semconv.trace import OpenInferenceSpanKindValues, SpanAttributes
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
@@ -37,15 +36,15 @@ class QuestionSpan:
     answer: str | None = None
 
 
-def encode(spans: Iterable[QuestionSpan]) -> bytes:
-    """Some spans in protocol buffers."""
+def readable_spans(spans: Iterable[QuestionSpan]) -> list[ReadableSpan]:
+    """Spans as OpenTelemetry exports them, each in its project."""
     resources: dict[str, Resource] = {}
     readable = []
     for span in spans:
         if span.project not in resources:
             resources[span.project] = Resource({ResourceAttributes.PROJECT_NAME: span.project})
         readable.append(_readable(span, resources[span.project]))
-    return bytes(encode_spans(readable).SerializeToString())
+    return readable
 
 
 def _readable(span: QuestionSpan, resource: Resource) -> ReadableSpan:

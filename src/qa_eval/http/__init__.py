@@ -1,1 +1,0 @@
-"""Requests to the servers of a run: thousands, small, over connections that are kept."""
