@@ -8,6 +8,7 @@ from the first question's arrival to the last answer, "recorded" to the last run
 is what the gateway's 0.5 s and the concurrency allow. The processor time is the harness's own from the run's start,
 the event loop's lag that of a task that sleeps 20 ms. `inspect` (inspect_ai) keeps a log file and records nothing in
 Phoenix; its scorers are not SQuAD's. It is installed into an environment of its own, which needs the package registry.
+`litellm` is qa-eval with `via: litellm`: the LiteLLM SDK asks the same server.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def beside_rivals(examples: int, levels: list[int], rival: bool) -> None:
     from qa_eval import stack
 
     with tempfile.TemporaryDirectory() as folder, gateway(LATENCY_S) as url:
-        pythons = {"qa-eval": sys.executable, "phoenix": sys.executable}
+        pythons = dict.fromkeys(("qa-eval", "litellm", "phoenix"), sys.executable)
         if rival:
             pythons["inspect"] = rival_python(Path(folder) / "rival")
         os.environ["QA_EVAL_DATA_DIR"] = str(Path(folder) / "data")

@@ -1,7 +1,8 @@
 """One harness asks the fixed gateway the same questions and records in the same Phoenix, in a process of its own.
 
-    python benchmarks/support/contender.py {qa-eval|phoenix|inspect} GATEWAY PHOENIX EXAMPLES CONCURRENCY
+    python benchmarks/support/contender.py {qa-eval|litellm|phoenix|inspect} GATEWAY PHOENIX EXAMPLES CONCURRENCY
 
+`litellm` is qa-eval without a gateway: the LiteLLM SDK asks the same server.
 Prints one JSON line: when it began and ended, its processor time, its event loop's lag, its peak memory.
 """
 
@@ -57,7 +58,15 @@ def questions(count: int) -> list[dict[str, Any]]:
     ]
 
 
-async def qa_eval_run(gateway: str, phoenix: str | None, count: int, concurrency: int, lag: LoopLag) -> dict[str, Any]:
+async def litellm_run(gateway: str, phoenix: str | None, count: int, concurrency: int, lag: LoopLag) -> dict[str, Any]:
+    os.environ["OPENAI_API_KEY"] = "none"
+    system = {"models": "openai/qa", "via": "litellm", "parameters": {"api_base": f"{gateway}/v1"}}
+    return await qa_eval_run("", phoenix, count, concurrency, lag, **system)
+
+
+async def qa_eval_run(
+    gateway: str, phoenix: str | None, count: int, concurrency: int, lag: LoopLag, **system: Any
+) -> dict[str, Any]:
     import qa_eval
     import qa_eval.experiment.execute as room
     from qa_eval.data import Dataset, Example
@@ -87,6 +96,7 @@ async def qa_eval_run(gateway: str, phoenix: str | None, count: int, concurrency
             concurrency=concurrency,
             record=phoenix is not None,
             observer=clock,
+            **system,
         )
         clock.watcher.cancel()
     (experiment,) = result.experiments
@@ -166,7 +176,7 @@ async def inspect_run(gateway: str, phoenix: str, count: int, concurrency: int, 
     return {"recorded": time.time(), "experiment": None}
 
 
-RUNS: dict[str, Any] = {"qa-eval": qa_eval_run, "phoenix": phoenix_run, "inspect": inspect_run}
+RUNS: dict[str, Any] = {"qa-eval": qa_eval_run, "litellm": litellm_run, "phoenix": phoenix_run, "inspect": inspect_run}
 
 
 def main() -> None:
