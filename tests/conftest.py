@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fake_gateway import Answer, FakeGateway, Serve
+from filelock import FileLock
 
 from qa_eval import stack as local_stack
 
@@ -30,7 +31,9 @@ def stack(stack_folder: Path) -> Iterator[local_stack.RunningStack]:
 
     With QA_EVAL_TEST_POSTGRES=1, Phoenix keeps its records in PostgreSQL: `make test` runs what records on both.
     """
-    with pytest.MonkeyPatch.context() as patch:
+    # Two processes that start a stack in the same second would both choose the default ports.
+    one_at_a_time = FileLock(stack_folder.parents[1] / "stack.lock")
+    with one_at_a_time, pytest.MonkeyPatch.context() as patch:
         patch.setenv("QA_EVAL_DATA_DIR", str(stack_folder))
         running = local_stack.up(postgres=bool(os.environ.get("QA_EVAL_TEST_POSTGRES")))
     yield running
