@@ -1,6 +1,7 @@
-"""How requests are tried again: one policy, by tenacity, for the gateway, Phoenix and embeddings.
+"""How requests are tried again, by tenacity: questions, and what goes to Phoenix.
 
-The Hugging Face hub is not in here: `huggingface_hub` tries its own requests again.
+The Hugging Face hub is not in here: `huggingface_hub` tries its own requests again. Embeddings through the gateway are
+asked once: the gateway tries again.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from tenacity import RetryCallState, retry_if_exception_type, stop_after_attempt
 LONGEST_PAUSE_S: Final = 30.0
 
 
-def while_raising(error: type[Exception], *, tries: int = 9, longest_s: float = 15.0) -> dict[str, Any]:
+def while_raising(error: type[Exception], *, tries: int = 9) -> dict[str, Any]:
     """The policy for a request that raises while its server is unavailable; the last error is raised.
 
     Args:
         error: What is raised while another try may help.
-        tries: The maximum number of tries.
-        longest_s: The longest pause between two; the first is 0.5 s, and each is twice as long as the one before.
+        tries: The maximum number of tries. The first pause is 0.5 s, and each is twice as long as the one before, up to
+            15 s.
     """
     return {
         "retry": retry_if_exception_type(error),
         "stop": stop_after_attempt(tries),
-        "wait": wait_exponential(0.5, max=longest_s),
+        "wait": wait_exponential(0.5, max=15.0),
         "reraise": True,
     }
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from qa_eval.cli.options import AS_JSON, setting, switch
-
-if TYPE_CHECKING:
-    pass
 
 OWN_OPTIONS = ("file", "dry_run", "as_json")
 """The parameters that are not settings of the specification."""

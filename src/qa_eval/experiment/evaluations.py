@@ -18,7 +18,7 @@ def evaluations_of(answer: Answer, metadata: RunMetadata) -> list[Evaluation]:
     assert answer.scores is not None, "only what is scored is recorded"
     evaluations = [_of_score(score, answer, metadata.embedder) for score in answer.scores]
     if answer.reply.cost_usd is not None:
-        # The gateway's own figure, its guardrail included: Phoenix has no price for a gateway's model groups.
+        # The gateway's own figure, its guardrail included: Phoenix prices the tokens alone.
         evaluations.append(Evaluation("cost_usd", answer.reply.cost_usd))
     facts = metadata.spec.recording.facts and answer.reply.outcome.is_answer
     return evaluations + (_facts(answer) if facts else [])

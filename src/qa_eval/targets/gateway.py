@@ -1,8 +1,8 @@
 """A model behind a gateway, asked by aiohttp.
 
 Any OpenAI-compatible gateway works: only `/v1/models` and `/v1/chat/completions` are used, and LiteLLM's
-`/model/info` where there is one. The gateway retries the provider; the engine decides on retries of this side. A
-question costs about 0.2 ms of processor time, so that one process keeps hundreds in flight.
+`/model/info` where there is one. The gateway retries the provider; the engine decides on retries of this side. One
+process keeps hundreds of questions in flight.
 """
 
 from __future__ import annotations
