@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_gateway import Answer, FakeGateway, Serve
-from filelock import FileLock
 
 from qa_eval import stack as local_stack
+from qa_eval.stack.ports import is_free
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +32,17 @@ def stack(stack_folder: Path) -> Iterator[local_stack.RunningStack]:
 
     With QA_EVAL_TEST_POSTGRES=1, Phoenix keeps its records in PostgreSQL: `make test` runs what records on both.
     """
-    # Two processes that start a stack in the same second would both choose the default ports.
-    one_at_a_time = FileLock(stack_folder.parents[1] / "stack.lock")
-    with one_at_a_time, pytest.MonkeyPatch.context() as patch:
+    # Ports that neither another stack nor the system takes while a test restarts a server: `make test` runs two
+    # processes, each with a stack, and both would choose the defaults.
+    edge, gateway, phoenix, *_ = filter(is_free, random.sample(range(20_000, 32_000), 50))
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QA_EVAL_DATA_DIR", str(stack_folder))
-        running = local_stack.up(postgres=bool(os.environ.get("QA_EVAL_TEST_POSTGRES")))
+        running = local_stack.up(
+            port=edge,
+            gateway_port=gateway,
+            phoenix_port=phoenix,
+            postgres=bool(os.environ.get("QA_EVAL_TEST_POSTGRES")),
+        )
     yield running
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QA_EVAL_DATA_DIR", str(stack_folder))
