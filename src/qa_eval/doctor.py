@@ -29,6 +29,8 @@ _EXTRAS = {
     "infra": "deployment on AWS",
     "similarity": "similarity with sentence-transformers",
     "notebook": "the plots of the notebooks",
+    "rouge": "ROUGE-L",
+    "phoenix-evals": "evaluators of phoenix.evals",
 }
 _KEYS = {
     "QA_EVAL_GATEWAY_KEY": "the key of the gateway",

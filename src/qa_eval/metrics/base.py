@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from qa_eval.data.examples import Example
 
 
+class NotScored(Exception):
+    """The run stops before this score: there is none, and `resume` makes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """What one metric makes of one answer."""

@@ -31,7 +31,8 @@ _NOT_IN_CONTEXT = re.compile(
             r"^\W*(?:no|not enough|insufficient) information\b",
             r"\bthere is (?:no|not enough|insufficient) (?:information|mention)\b",
             r"\bcannot be (?:answered|determined|inferred)\b",
-            rf"\bcannot (?:answer|find|determine)\b.*\b{_CONTEXT}\b",
+            # From the first of these verbs on: trying each would take the square of a long answer's length.
+            rf"^(?>.*?\bcannot (?:answer|find|determine)\b).*\b{_CONTEXT}\b",
             r"^\W*i (?:do not know|am not sure)\b",
         )
     )
