@@ -11,11 +11,14 @@ section 2.2).
 Where the data cannot carry a statement, there is none: the interval's ends are None and `limit` says why.
 """
 
+from qa_eval.statistics.agreement import Agreement, agreement
 from qa_eval.statistics.corrections import holm
 from qa_eval.statistics.estimates import MIN_GROUPS, Estimate, Limit
 from qa_eval.statistics.intervals import RESAMPLES, mean_interval, share_interval
+from qa_eval.statistics.misclassification import JudgeAccuracy, corrected_mean, exact_interval
 from qa_eval.statistics.paired import PairedDifference, offset_p_value, paired_difference
 from qa_eval.statistics.planning import SampleSize, examples_needed, minimum_detectable_difference
+from qa_eval.statistics.prediction_powered import MIN_LABELS, prediction_powered_mean
 from qa_eval.statistics.quantiles import Sample, quantile, quantile_difference, quantile_interval
 
 ALPHA = 0.05
@@ -24,18 +27,25 @@ ALPHA = 0.05
 __all__ = [
     "ALPHA",
     "MIN_GROUPS",
+    "MIN_LABELS",
     "RESAMPLES",
+    "Agreement",
     "Estimate",
+    "JudgeAccuracy",
     "Limit",
     "PairedDifference",
     "Sample",
     "SampleSize",
+    "agreement",
+    "corrected_mean",
+    "exact_interval",
     "examples_needed",
     "holm",
     "mean_interval",
     "minimum_detectable_difference",
     "offset_p_value",
     "paired_difference",
+    "prediction_powered_mean",
     "quantile",
     "quantile_difference",
     "quantile_interval",

@@ -95,15 +95,15 @@ def _interval(
 ) -> tuple[float | None, float | None, Limit | None]:
     if clusters.limit is not None:
         return None, None, clusters.limit
-    studentised = _studentised(clusters.merged(seed), resamples, seed)
-    lower, upper = np.quantile(studentised, [alpha / 2, 1 - alpha / 2], method="inverted_cdf")
+    pivots = studentised(clusters.merged(seed), resamples, seed)
+    lower, upper = np.quantile(pivots, [alpha / 2, 1 - alpha / 2], method="inverted_cdf")
     if not (math.isfinite(lower) and math.isfinite(upper)):
         return None, None, Limit.TOO_LITTLE_VARIATION
     spread = cast(float, clusters.standard_error)
     return float(clusters.mean - upper * spread), float(clusters.mean - lower * spread), None
 
 
-def _studentised(clusters: Clusters, resamples: int, seed: int) -> Floats:
+def studentised(clusters: Clusters, resamples: int, seed: int) -> Floats:
     """(resamples,): how far each resample's mean is off, in its own standard errors."""
     residuals, sizes = clusters.residuals, clusters.sizes
     moments = np.column_stack([residuals, sizes, residuals**2, residuals * sizes, sizes**2])
@@ -113,8 +113,8 @@ def _studentised(clusters: Clusters, resamples: int, seed: int) -> Floats:
     small_sample = 1 - squared_sizes / size**2
     same = (variance <= 1e-10 * squares) | (small_sample <= 1e-10)
     with np.errstate(divide="ignore", invalid="ignore"):
-        studentised = off / np.sqrt(variance / small_sample)
-        return np.where(same, np.where(off == 0, 0.0, np.sign(off) * np.inf), studentised)
+        pivots = off / np.sqrt(variance / small_sample)
+        return np.where(same, np.where(off == 0, 0.0, np.sign(off) * np.inf), pivots)
 
 
 def _resampled_sums(moments: Floats, resamples: int, seed: int) -> Floats:
