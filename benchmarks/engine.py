@@ -1,6 +1,7 @@
 """The engine beside its rivals: the same 500 questions of 0.5 s, three evaluators, one fixed gateway, a real Phoenix.
 
     python benchmarks/engine.py [--examples 500] [--concurrency 20 100] [--rival inspect]
+    python benchmarks/engine.py --judge    # each answer is judged by a call of 0.5 s too: how long both take together
     python benchmarks/engine.py --long     # 20,000 questions of 5 ms, no Phoenix: memory, and whether the rate holds
 
 Every harness runs in a process of its own, one after the other, and is timed at the gateway. "Answered" is the time
@@ -110,6 +111,19 @@ def beside_rivals(examples: int, levels: list[int], rival: bool) -> None:
             stack.down()
 
 
+def judged_run(examples: int, concurrency: int) -> None:
+    with gateway(LATENCY_S) as url:
+        seen = run(sys.executable, "judged", url, "", examples, concurrency)["seen"]
+    # The last answer can only be judged when it is there.
+    ideal = examples * LATENCY_S / concurrency + LATENCY_S
+    began, answers, judgements = seen["first"], seen["answers"], seen["judgements"]
+    beside = sum(each < answers[-1] for each in judgements) / len(judgements)
+    print(f"{examples} questions of {LATENCY_S} s, each judged by a call of {LATENCY_S} s, {concurrency} at once")
+    print(f"answered after {answers[-1] - began:.2f} s, judged after {judgements[-1] - began:.2f} s")
+    print(f"ideal {ideal:.2f} s, ratio {(judgements[-1] - began) / ideal:.2f}")
+    print(f"{len(judgements)} judgements, {100 * beside:.0f} % of them before the last answer")
+
+
 def long_run(examples: int) -> None:
     with gateway(0.005) as url:
         found = run(sys.executable, "qa-eval", url, "", examples, 64)
@@ -127,9 +141,12 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=0)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[20, 100])
     parser.add_argument("--rival", choices=["inspect"])
+    parser.add_argument("--judge", action="store_true")
     parser.add_argument("--long", action="store_true")
     arguments = parser.parse_args()
-    if arguments.long:
+    if arguments.judge:
+        judged_run(arguments.examples or 500, arguments.concurrency[0])
+    elif arguments.long:
         long_run(arguments.examples or 20_000)
     else:
         beside_rivals(arguments.examples or 500, arguments.concurrency, arguments.rival is not None)

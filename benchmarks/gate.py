@@ -34,7 +34,7 @@ from qa_eval.analysis.differences import PLANNED_POWER
 from qa_eval.analysis.gate import Rule, RuleState, state_of
 from qa_eval.analysis.observations import Observations, from_predictions
 from qa_eval.data import load_dataset
-from qa_eval.statistics import ALPHA, holm, minimum_detectable_difference, paired_difference
+from qa_eval.statistics import ALPHA, minimum_detectable_difference, paired_difference
 
 SIZES = (100, 300, 1000)
 ARTICLES = 48
@@ -126,9 +126,8 @@ class _Judged:
 def _judged(people: Population, questions: int, lean: float, rng: np.random.Generator, resamples: int) -> _Judged:
     pairs, names = _pair(people, questions, lean, rng)
     found = {name: paired_difference(*pair, names, resamples=resamples) for name, pair in pairs.items()}
-    corrected = holm([each.p_value for each in found.values()])
-    fails = {str(rule): state_of(rule, found[rule.measure.name]) is RuleState.FAILED for rule in RULES}
-    return _Judged(fails, min(corrected) <= ALPHA)
+    fails = {str(rule): state_of(rule, found[rule.name]) is RuleState.FAILED for rule in RULES}
+    return _Judged(fails, found["f1"].p_value <= ALPHA)
 
 
 def _pair(

@@ -1,8 +1,9 @@
 """One harness asks the fixed gateway the same questions and records in the same Phoenix, in a process of its own.
 
-    python benchmarks/support/contender.py {qa-eval|litellm|phoenix|inspect} GATEWAY PHOENIX EXAMPLES CONCURRENCY
+    python benchmarks/support/contender.py {qa-eval|judged|litellm|phoenix|inspect} GATEWAY PHOENIX EXAMPLES CONCURRENCY
 
-`litellm` is qa-eval without a gateway: the LiteLLM SDK asks the same server.
+`judged` is qa-eval with a judge, which the same gateway answers. `litellm` is qa-eval without a gateway: the LiteLLM
+SDK asks the same server.
 Prints one JSON line: when it began and ended, its processor time, its event loop's lag, its peak memory.
 """
 
@@ -62,6 +63,11 @@ async def litellm_run(gateway: str, phoenix: str | None, count: int, concurrency
     os.environ["OPENAI_API_KEY"] = "none"
     system = {"models": "openai/qa", "via": "litellm", "parameters": {"api_base": f"{gateway}/v1"}}
     return await qa_eval_run("", phoenix, count, concurrency, lag, **system)
+
+
+async def judged_run(gateway: str, phoenix: str | None, count: int, concurrency: int, lag: LoopLag) -> dict[str, Any]:
+    judge = {"metrics": ["judge:correctness"], "judge_model": "qa", "planted": 0}
+    return await qa_eval_run(gateway, phoenix, count, concurrency, lag, **judge)
 
 
 async def qa_eval_run(
@@ -176,7 +182,13 @@ async def inspect_run(gateway: str, phoenix: str, count: int, concurrency: int, 
     return {"recorded": time.time(), "experiment": None}
 
 
-RUNS: dict[str, Any] = {"qa-eval": qa_eval_run, "litellm": litellm_run, "phoenix": phoenix_run, "inspect": inspect_run}
+RUNS: dict[str, Any] = {
+    "qa-eval": qa_eval_run,
+    "judged": judged_run,
+    "litellm": litellm_run,
+    "phoenix": phoenix_run,
+    "inspect": inspect_run,
+}
 
 
 def main() -> None:

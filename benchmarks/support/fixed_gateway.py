@@ -31,6 +31,7 @@ class FixedGateway:
         self._last = 0.0
         self._asked = 0
         self._answers: list[float] = []
+        self._judgements: list[float] = []
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": "qa"}]})
@@ -38,10 +39,11 @@ class FixedGateway:
     async def _chat(self, request: web.Request) -> web.Response:
         self._first = self._first or time.time()
         self._asked += 1
-        await request.read()
+        judges = b"You are judging" in await request.read()
         await asyncio.sleep(self._seconds)
         self._last = time.time()
-        self._answers.append(self._last)
+        (self._judgements if judges else self._answers).append(self._last)
+        content = '{"explanation": "It is the same.", "label": "right"}' if judges else "Denver"
         return web.json_response(
             {
                 "id": "chatcmpl-1",
@@ -49,7 +51,7 @@ class FixedGateway:
                 "created": 1,
                 "model": "qa",
                 "choices": [
-                    {"index": 0, "message": {"role": "assistant", "content": "Denver"}, "finish_reason": "stop"}
+                    {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
                 ],
                 "usage": {"prompt_tokens": 200, "completion_tokens": 2, "total_tokens": 202},
             }
@@ -57,7 +59,13 @@ class FixedGateway:
 
     async def _stats(self, request: web.Request) -> web.Response:
         """What was seen since the last look."""
-        seen = {"first": self._first, "last": self._last, "asked": self._asked, "answers": self._answers}
+        seen = {
+            "first": self._first,
+            "last": self._last,
+            "asked": self._asked,
+            "answers": self._answers,
+            "judgements": self._judgements,
+        }
         self._reset()
         return web.json_response(seen)
 

@@ -28,17 +28,22 @@ if TYPE_CHECKING:
     from qa_eval.experiment.runs import RunSummary
     from qa_eval.experiment.summary import ExperimentResult
     from qa_eval.metrics.base import Score
+    from qa_eval.metrics.phoenix_evals import judge_llm
     from qa_eval.reporting.report import report
     from qa_eval.run import (
+        async_evaluate,
         async_load_dataset,
         async_resume,
         async_run_experiment,
         estimate_experiment,
+        evaluate,
         list_runs,
         open_run,
         resume,
         run_experiment,
     )
+    from qa_eval.run.labels import export_labels, import_labels
+    from qa_eval.spec.metrics import MetricSpec, RubricSpec
     from qa_eval.targets.outcome import Outcome
 
 _HOMES = {
@@ -57,11 +62,18 @@ _HOMES = {
     "RunSummary": "qa_eval.experiment.runs",
     "Servers": "qa_eval.experiment.metadata",
     "Score": "qa_eval.metrics.base",
+    "MetricSpec": "qa_eval.spec.metrics",
+    "RubricSpec": "qa_eval.spec.metrics",
+    "async_evaluate": "qa_eval.run",
     "async_load_dataset": "qa_eval.run",
     "async_resume": "qa_eval.run",
     "async_run_experiment": "qa_eval.run",
     "compare": "qa_eval.analysis.comparison",
     "estimate_experiment": "qa_eval.run",
+    "evaluate": "qa_eval.run",
+    "export_labels": "qa_eval.run.labels",
+    "import_labels": "qa_eval.run.labels",
+    "judge_llm": "qa_eval.metrics.phoenix_evals",
     "gate": "qa_eval.analysis.gate",
     "list_runs": "qa_eval.run",
     "load_dataset": "qa_eval.data.load",
@@ -82,19 +94,26 @@ __all__ = [
     "ExperimentSpec",
     "GateFailed",
     "GateResult",
+    "MetricSpec",
     "Outcome",
     "QaEvalError",
+    "RubricSpec",
     "RunResult",
     "RunSummary",
     "Score",
     "Servers",
     "__version__",
+    "async_evaluate",
     "async_load_dataset",
     "async_resume",
     "async_run_experiment",
     "compare",
     "estimate_experiment",
+    "evaluate",
+    "export_labels",
     "gate",
+    "import_labels",
+    "judge_llm",
     "list_runs",
     "load_dataset",
     "load_spec",

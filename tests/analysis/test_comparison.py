@@ -38,26 +38,29 @@ def test_a_clear_difference_is_said_with_its_interval(sample: Dataset) -> None:
     comparison = against(sample, 60, 5)
     (verdict,) = comparison.verdicts
     em = difference(comparison, "em")
+    f1 = difference(comparison, "f1")
     assert em.estimate.estimate == pytest.approx(0.55)
-    assert em.p_value is not None
-    assert em.p_value < 0.01
-    assert em.estimate.low is not None
-    assert em.estimate.high is not None
-    low, high = 100 * em.estimate.low, 100 * em.estimate.high
-    assert verdict.startswith(f"B is better in EM by 55.0 points ({low:.1f} to {high:.1f}), in F1 by ")
+    assert em.p_value is None, "F1 is the primary metric"
+    assert f1.p_value is not None
+    assert f1.p_value < 0.01
+    low, high = (100 * end for end in (f1.estimate.low, f1.estimate.high) if end is not None)
+    assert verdict.startswith(
+        f"B is better in F1 by {100 * f1.estimate.estimate:.1f} points ({low:.1f} to {high:.1f});"
+    )
+    assert "; its EM is 55.0 points higher (" in verdict
 
 
 def test_the_worse_one_is_said_to_be_worse(sample: Dataset) -> None:
-    assert against(sample, 5, 60).verdicts[0].startswith("B is worse in EM by 55.0 points (")
+    assert against(sample, 5, 60).verdicts[0].startswith("B is worse in F1 by ")
 
 
 def test_what_cannot_be_shown_says_what_would_show_it(sample: Dataset) -> None:
     comparison = against(sample, 12, 10)
-    found = difference(comparison, "em")
+    found = difference(comparison, "f1")
     assert found.needed is not None
     assert found.needed.examples is not None
     assert found.needed.examples > 100
-    told = f"no difference in EM can be shown with 100 questions; {found.needed.examples:,} would show 2 points"
+    told = f"no difference in F1 can be shown with 100 questions; {found.needed.examples:,} would show 2 points"
     assert told in comparison.verdicts[0]
 
 
@@ -67,8 +70,7 @@ def test_a_run_against_itself_differs_nowhere(sample: Dataset) -> None:
     for each in comparison.differences:
         assert each.estimate.estimate == 0
         assert not each.shown
-        if each.is_score:
-            assert each.p_value == 1.0
+        assert each.p_value == (1.0 if each.measure.name == "f1" else None)
     assert (
         comparison.verdicts[0]
         == "A (20260102-030405-abcdef) #2 and A (20260102-030405-abcdef) #1 have identical scores on all 100 questions."
@@ -76,9 +78,9 @@ def test_a_run_against_itself_differs_nowhere(sample: Dataset) -> None:
     assert not comparison.changed
 
 
-def test_p_values_are_corrected_over_all_scores_and_candidates(sample: Dataset) -> None:
+def test_p_values_are_corrected_over_the_primary_metrics_and_all_candidates(sample: Dataset) -> None:
     answers = {"A": right(sample, 30), "B": right(sample, 20, 1), "C": right(sample, 5, 2)}
-    comparison = compare(made_run(sample, answers))
+    comparison = compare(made_run(sample, answers), primary=["em", "f1", "similarity"])
     raw = [each for each in comparison.to_json()["differences"] if each["p_value_corrected"] is not None]
     assert len(raw) == 6
     smallest = min(raw, key=lambda each: each["p_value"])
@@ -163,7 +165,7 @@ def test_mistakes_are_one_sentence(sample: Dataset) -> None:
 def test_the_forms_say_the_same(sample: Dataset) -> None:
     comparison = against(sample, 60, 5)
     document = json.loads(json.dumps(comparison.to_json()))
-    assert document["schema"] == "qa-eval/compare@1"
+    assert document["schema"] == "qa-eval/compare@2"
     assert document["verdicts"] == list(comparison.verdicts)
     assert len(comparison.to_pandas()) == len(document["differences"]) == len(comparison.differences)
     assert comparison.verdicts[0] in repr(comparison)
@@ -186,7 +188,7 @@ def test_the_published_systems() -> None:
     em, f1 = difference(comparison, "em"), difference(comparison, "f1")
     assert em.estimate.estimate == pytest.approx((86.20624408703878 - 40.14191106906339) / 100)
     assert f1.estimate.estimate == pytest.approx((92.19557978351145 - 50.98153647324461) / 100)
-    assert comparison.verdicts[0].startswith("bert-ensemble-v1.1 is better in EM by 46.1 points (44.3 to 48.4)")
+    assert comparison.verdicts[0].startswith("bert-ensemble-v1.1 is better in F1 by 41.2 points (39.3 to 43.3)")
     assert difference(comparison, "failed").before.estimate == pytest.approx(13 / 10570)
     assert comparison.baseline.outcomes[Outcome.EMPTY] == 13
 

@@ -18,9 +18,11 @@ from shared_data import ROOT, squad_file
 import qa_eval
 from qa_eval.analysis.comparison import compare
 from qa_eval.analysis.gate import GateFailed, GateResult, Rule, RuleState, gate, judge, parse_rules
+from qa_eval.analysis.observations import known_definitions
 from qa_eval.data import Dataset, load_dataset
 from qa_eval.errors import InputError
 from qa_eval.experiment.results import RunResult
+from qa_eval.spec.metrics import DEFAULT_METRICS
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +134,7 @@ def test_what_is_not_a_rule_is_refused(text: str) -> None:
 
 def test_unknown_measures_name_the_known_ones() -> None:
     with pytest.raises(InputError, match="There is no measure 'accuracy': give one of em, f1, similarity, answered"):
-        Rule.parse("accuracy < 1", "require")
+        parse_rules([], ["accuracy < 1"], known_definitions(DEFAULT_METRICS).values())
 
 
 @given(limit=st.floats(-1, 1), operator=st.sampled_from(["<", "<=", ">", ">="]), value=st.floats(-1, 1))

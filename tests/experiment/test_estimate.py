@@ -38,3 +38,16 @@ def test_tokens_and_cost_of_the_sample() -> None:
     assert (nobody.cost_usd, nobody.cost_usd_most) == (None, None)
     assert "no price is known" in repr(cost)
     assert "nothing was sent" in repr(cost)
+
+
+def test_judgements_are_estimated_too() -> None:
+    cost = qa_eval.estimate_experiment(
+        "sample", examples=10, models=["nova-lite", "claude-haiku"], metrics=["judge:correctness", "judge:preference"],
+        judge_model="claude-sonnet", planted=5, gateway="http://x", record=False,
+    )  # fmt: skip
+    correctness, preference = cost.judges
+    assert (correctness.system, correctness.calls) == ("correctness", 2 * 10 + 5 + 5)
+    assert (preference.system, preference.calls) == ("preference", 2 * 10)
+    assert correctness.cost_usd is not None
+    assert 0.01 < correctness.cost_usd < 1
+    assert "judge correctness: at most 30 calls, about " in repr(cost)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import re
 import sqlite3
@@ -23,19 +22,18 @@ import httpx
 import psutil
 import pytest
 from aiohttp import web
+from commands import COMMAND, as_file, environment
 from fake_gateway import KEY, FakeGateway, Serve, completion, error
 from killing import kill_server
 from numbers_dataset import PROMPT, dataset, number, right, run
 
 import qa_eval
 from qa_eval import stack as local_stack
-from qa_eval.data import Dataset
-from qa_eval.experiment import engine
+from qa_eval.experiment import calls
 from qa_eval.experiment.metadata import Servers
 from qa_eval.experiment.observer import NullObserver
 from qa_eval.stack import RunningStack
 
-COMMAND = [sys.executable, "-m", "qa_eval.cli.main"]
 SCORES = {"exact_match", "f1", "semantic_similarity", "cost_usd"}
 KILLS = 20
 
@@ -43,26 +41,6 @@ KILLS = 20
 def runs_of(phoenix: str, experiment: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = httpx.get(f"{phoenix}/v1/experiments/{experiment}/json", timeout=60).json()
     return found
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "QA_EVAL_GATEWAY_KEY": KEY}
-
-
-def as_file(data: Dataset, folder: Path) -> Path:
-    path = folder / f"{data.name}.jsonl"
-    rows = [
-        {
-            "id": e.id,
-            "title": e.group,
-            "context": e.context,
-            "question": e.question,
-            "answers": {"text": list(e.references), "answer_start": [e.context.index(e.references[0])]},
-        }
-        for e in data
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 def test_killed_at_random_moments_nothing_is_lost_and_nothing_asked_twice(
@@ -105,7 +83,7 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_asked_twice(
 def test_of_two_processes_that_resume_one_run_the_second_is_refused(serve: Serve) -> None:
     async def slow(gateway: FakeGateway, prompt: str) -> Any:
         await asyncio.sleep(0.3)
-        return completion(right(gateway, prompt))
+        return completion("an answer")
 
     gateway = serve(slow)
     arguments = ["run-experiment", "--gateway", gateway.url, "--no-phoenix", "--concurrency", "2"]
@@ -156,7 +134,7 @@ def test_the_gateway_killed_and_started_again_is_waited_for(
     in_stack_folder: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = in_stack_folder
-    monkeypatch.setattr(engine, "PATIENCE_S", 300.0)
+    monkeypatch.setattr(calls, "PATIENCE_S", 300.0)
 
     class Killing(NullObserver):
         count = 0
@@ -190,7 +168,7 @@ def test_the_gateway_killed_and_started_again_is_waited_for(
 def test_a_gateway_that_stays_away_stops_the_run_and_fails_nothing(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(calls, "PATIENCE_S", 0.5)
 
     async def slow(gateway: FakeGateway, prompt: str) -> Any:
         await asyncio.sleep(0.05)
@@ -261,7 +239,7 @@ def test_a_gateway_that_fails_in_every_way_loses_nothing_and_every_failure_has_i
     asked = Counter(dict.fromkeys(range(10), 0))
     for prompt, times in gateway.asked.items():
         asked[number(prompt) % 10] += times
-    assert [asked[i] for i in range(10)] == [12, 24, 12, 12 * engine.TRIES, 12, 12, 12, 12, 12, 12]
+    assert [asked[i] for i in range(10)] == [12, 24, 12, 12 * calls.TRIES, 12, 12, 12, 12, 12, 12]
 
     mended = serve(right)
     monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", KEY)

@@ -12,7 +12,9 @@ from qa_eval.cli.main import app
 from qa_eval.cli.run_experiment import OWN_OPTIONS, SWITCHED_OFF
 from qa_eval.run import ResumeKeywords
 from qa_eval.spec import model
+from qa_eval.spec.base import Parameters
 from qa_eval.spec.keywords import ExperimentKeywords
+from qa_eval.spec.metrics import JudgesSpec
 from qa_eval.spec.model import ExperimentSpec
 from qa_eval.spec.settings import BY_KEYWORD, SETTINGS, name_flags
 
@@ -24,7 +26,8 @@ PARTS = (
     model.GateSpec,
     model.RecordingSpec,
     model.ServersSpec,
-    model.Parameters,
+    JudgesSpec,
+    Parameters,
 )
 
 

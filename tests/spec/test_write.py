@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from qa_eval.errors import InputError
 from qa_eval.spec.load import load_spec
-from qa_eval.spec.model import BUILT_IN_METRICS, ExperimentSpec
+from qa_eval.spec.metrics import DEFAULT_METRICS
+from qa_eval.spec.model import ExperimentSpec
 from qa_eval.spec.schema import json_schema, packaged_schema, schema_text
 from qa_eval.spec.starter import write_starter
 from qa_eval.spec.systems import resolve_systems
@@ -63,7 +64,7 @@ SPEC = st.fixed_dictionaries(
             ),
         ),
         "systems": st.lists(SYSTEM, min_size=1, max_size=3, unique_by=lambda system: system["name"]),
-        "metrics": st.lists(st.sampled_from(BUILT_IN_METRICS), unique=True),
+        "metrics": st.lists(st.sampled_from(DEFAULT_METRICS), unique=True),
         "repeat": st.integers(1, 9),
         "concurrency": st.integers(1, 500) | st.just("auto"),
         "limits": st.fixed_dictionaries(

@@ -77,7 +77,7 @@ class FakeGateway:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        prompt = body["messages"][0]["content"]
+        prompt = body["messages"][-1]["content"]
         self.asked[prompt] += 1
         self.requests.append(body)
         self.headers.append(dict(request.headers))

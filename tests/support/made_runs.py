@@ -18,7 +18,8 @@ from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.summary import ExperimentResult
 from qa_eval.metrics import exact_match, f1
 from qa_eval.metrics.base import Score
-from qa_eval.spec.model import BUILT_IN_METRICS, ExperimentSpec
+from qa_eval.spec.metrics import DEFAULT_METRICS
+from qa_eval.spec.model import ExperimentSpec
 from qa_eval.spec.systems import resolve_systems
 from qa_eval.targets.outcome import Outcome, Reply
 
@@ -37,6 +38,12 @@ def made_run(
 ) -> RunResult:
     """A run of models that gave these answers, by example id; `latency_s` is each one's median."""
     spec = ExperimentSpec.model_validate({"models": list(answers), "prompts": ["{context}\n{question}"]})
+    metadata = RunMetadata(
+        run_id=run_id,
+        spec=resolve_systems(spec),
+        dataset=DatasetMetadata(name=dataset.name, version=dataset.version),
+        embedder="minilm-of-the-test",
+    )
     experiments = []
     for number, (model, texts) in enumerate(answers.items()):
         rng = np.random.default_rng(number)
@@ -51,15 +58,10 @@ def made_run(
                 message="it failed" if failed else "",
                 cost_usd=None if failed else (cost_usd or {}).get(model, 0.0001) * float(rng.uniform(0.8, 1.2)),
             )
-            made.append(Answer(model, example, reply, _scores(example, reply)))
-        experiments.append(ExperimentResult(model, tuple(made), BUILT_IN_METRICS, model=model))
+            made.append(Answer(model, example, reply, _scores(example, reply), scored=True))
+        experiments.append(ExperimentResult(model, tuple(made), metadata.definitions, model=model))
     return RunResult(
-        metadata=RunMetadata(
-            run_id=run_id,
-            spec=resolve_systems(spec),
-            dataset=DatasetMetadata(name=dataset.name, version=dataset.version),
-            embedder="minilm-of-the-test",
-        ),
+        metadata=metadata,
         experiments=tuple(experiments),
         journal=Path("journal.sqlite"),
         planned=len(dataset),
@@ -69,10 +71,10 @@ def made_run(
 
 def _scores(example: Example, reply: Reply) -> tuple[Score, ...]:
     if not reply.outcome.is_answer:
-        return tuple(Score(0.0, name=name) for name in BUILT_IN_METRICS)
+        return tuple(Score(0.0, name=name) for name in DEFAULT_METRICS)
     exact, partial = exact_match(reply.text, example.references), f1(reply.text, example.references)
     values = (exact, partial, 0.2 + 0.8 * partial)
-    return tuple(Score(value, name=name) for name, value in zip(BUILT_IN_METRICS, values, strict=True))
+    return tuple(Score(value, name=name) for name, value in zip(DEFAULT_METRICS, values, strict=True))
 
 
 def right(dataset: Dataset, but_for: int = 0, seed: int = 0) -> dict[str, str]:

@@ -9,7 +9,6 @@ import threading
 import time
 from typing import Any
 
-import httpx
 import litellm
 import openai
 import pytest
@@ -17,6 +16,7 @@ from aiohttp import web
 from fake_gateway import KEY, FakeGateway, Serve, completion
 from killing import kill_server
 from numbers_dataset import dataset, right, servers
+from phoenix_traces import experiment_in, traces
 
 import qa_eval
 from qa_eval import stack as local_stack
@@ -29,32 +29,10 @@ from qa_eval.tracing.context import TraceContext, within
 # LiteLLM keeps its connections in a cache of its own, for the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
-TRACES = """query ($id: ID!) { node(id: $id) { ... on Experiment { projectName costSummary { total { cost } }
-  runs(first: 100) { edges { node { trace { projectId spans(first: 50) { edges { node {
-    name spanId parentId spanKind attributes tokenCountTotal costSummary { total { cost } } } } } } } } } } } }"""
-
-EMPTY: Any = {"spans": {"edges": []}}
-
 
 @pytest.fixture(autouse=True)
 def provider_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
-
-def experiment_in(stack: RunningStack, experiment_id: str | None) -> Any:
-    body = {"query": TRACES, "variables": {"id": experiment_id}}
-    return httpx.post(f"{stack.phoenix_url}/graphql", json=body, timeout=60).json()["data"]["node"]
-
-
-def traces(stack: RunningStack, experiment_id: str | None, spans: int) -> list[list[dict[str, Any]]]:
-    """The spans of each of an experiment's questions, once there are as many in all: Phoenix stores them by and by."""
-    deadline = time.monotonic() + 30
-    while True:
-        edges = experiment_in(stack, experiment_id)["runs"]["edges"]
-        found = [[span["node"] for span in (edge["node"]["trace"] or EMPTY)["spans"]["edges"]] for edge in edges]
-        if sum(map(len, found)) >= spans or time.monotonic() > deadline:
-            return found
-        time.sleep(0.3)
 
 
 def asks_twice(url: str) -> Any:

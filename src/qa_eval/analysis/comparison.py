@@ -1,9 +1,10 @@
 """Systems on the same questions, in pairs: what differs, how surely, and what that means in plain words.
 
 The first system is the baseline; every other is a candidate. All are compared on the questions that all of them
-have. Each difference is candidate minus baseline with a 95 % interval. The p-values of the scores (exact match, F1,
-similarity) are corrected by Holm's method over all scores and candidates, and a score counts as better or worse only
-where the corrected one is at most 0.05. Latency, cost and shares stand beside them with their intervals, untested.
+have. Each difference is candidate minus baseline with a 95 % interval. The primary metrics, chosen before (F1 unless
+something else is), are tested; their p-values are corrected by Holm's method over the primary metrics and all
+candidates, and one counts as better or worse only where the corrected one is at most 0.05. Other metrics, latency,
+cost and shares stand beside them with their intervals, untested, so that watching them does not weaken the test.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qa_eval.analysis.differences import Changed, Difference, corrected, find_differences, most_changed
+from qa_eval.analysis.differences import (
+    Changed,
+    Difference,
+    all_definitions,
+    corrected,
+    find_differences,
+    most_changed,
+)
 from qa_eval.analysis.observations import INCOMPLETE, Observations
 from qa_eval.analysis.sources import Source, observe
 from qa_eval.analysis.tables import (
@@ -30,12 +38,14 @@ from qa_eval.analysis.tables import (
 from qa_eval.analysis.verdict import verdict
 from qa_eval.data.examples import Dataset
 from qa_eval.errors import InputError
+from qa_eval.metrics.registry import default_primary
+from qa_eval.spec.metrics import METRIC_ALIASES
 from qa_eval.statistics import ALPHA
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = "qa-eval/compare@1"
+SCHEMA = "qa-eval/compare@2"
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,8 @@ class Comparison:
     """What was not compared, and why."""
     changed: tuple[Changed, ...]
     """The most changed questions, of all candidates."""
+    primary: tuple[str, ...]
+    """The metrics whose differences are tested."""
 
     @property
     def systems(self) -> tuple[Observations, ...]:
@@ -86,7 +98,8 @@ class Comparison:
             "common": len(self.baseline),
             "left_out": self.left_out,
             "alpha": ALPHA,
-            "correction": "Holm over all scores and candidates",
+            "primary": list(self.primary),
+            "correction": "Holm over the primary metrics and all candidates",
             "verdicts": list(self.verdicts),
             "differences": [each.to_json() for each in self.differences],
             "changed": [each.to_json() for each in self.changed],
@@ -123,26 +136,38 @@ class Comparison:
         return sentences + html_table(HEADER, self.rows())
 
 
-def compare(*sources: Source, dataset: Dataset | str | Path | None = None, phoenix: str | None = None) -> Comparison:
+def compare(
+    *sources: Source,
+    dataset: Dataset | str | Path | None = None,
+    phoenix: str | None = None,
+    primary: str | Sequence[str] = (),
+) -> Comparison:
     """Compare systems on their common questions; the first is the baseline.
 
     Args:
         sources: Results of `run_experiment`, or the names of runs, exports, predictions files or Phoenix experiments.
         dataset: The questions that predictions files answer.
         phoenix: The base URL of the Phoenix that holds experiments named by their id.
+        primary: The metrics whose differences are tested; by default those of the baseline's run.
 
     Raises:
-        InputError: There are not two systems, they have no question in common, or a source cannot be read.
+        InputError: There are not two systems, they have no question in common, a source cannot be read, or a primary
+            metric is none of theirs.
         PhoenixError: Phoenix is not there, or has no such experiment.
     """
-    return compare_systems(observe(sources, dataset=dataset, phoenix=phoenix))
+    chosen = [primary] if isinstance(primary, str) else primary
+    return compare_systems(observe(sources, dataset=dataset, phoenix=phoenix), chosen)
 
 
-def compare_systems(systems: Sequence[Observations]) -> Comparison:
+def compare_systems(systems: Sequence[Observations], primary: Sequence[str] = ()) -> Comparison:
     """Compare systems that are read already.
 
+    Args:
+        systems: The baseline, then the candidates.
+        primary: The metrics whose differences are tested; by default those of the baseline's run.
+
     Raises:
-        InputError: There are not two systems, or they have no question in common.
+        InputError: There are not two systems, they have no question in common, or a primary metric is none of theirs.
     """
     if len(systems) < 2:
         named = f" and this is one, {systems[0].name}" if systems else ""
@@ -153,15 +178,29 @@ def compare_systems(systems: Sequence[Observations]) -> Comparison:
         raise InputError(f"{names} have no question in common: compare runs of one dataset.")
     baseline, *candidates = (system.only(common) for system in systems)
     _check_same_questions(baseline, candidates)
-    differences, notes = find_differences(baseline, candidates)
+    tested = _primary(systems, primary)
+    differences, notes = find_differences(baseline, candidates, tested)
     return Comparison(
         baseline=baseline,
         candidates=tuple(candidates),
         differences=corrected(differences),
         left_out={system.name: len(system) - len(common) for system in systems},
         notes=(*incomplete(systems), *notes),
-        changed=tuple(most_changed(baseline, candidates)),
+        changed=tuple(most_changed(baseline, candidates, tested)),
+        primary=tested,
     )
+
+
+def _primary(systems: Sequence[Observations], chosen: Sequence[str]) -> tuple[str, ...]:
+    """The metrics whose differences are tested."""
+    names = [definition.name for definition in all_definitions(systems)]
+    if not chosen:
+        return systems[0].primary or default_primary(names)
+    primary = tuple(METRIC_ALIASES.get(name, name) for name in chosen)
+    unknown = next((name for name in primary if name not in names), None)
+    if unknown is not None:
+        raise InputError(f"`primary` must be one of the metrics ({', '.join(names) or 'none'}), not `{unknown}`.")
+    return primary
 
 
 def incomplete(systems: Iterable[Observations]) -> list[str]:

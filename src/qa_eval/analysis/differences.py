@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from qa_eval.analysis.measures import MEASURES, Measure, comparable, difference, paired_values, system_value
+from qa_eval.analysis.measures import (
+    Measure,
+    Unit,
+    comparable,
+    difference,
+    left_out,
+    measures_of,
+    paired_values,
+    system_value,
+)
 from qa_eval.analysis.observations import Observation, Observations, Question
+from qa_eval.metrics.definition import MetricDefinition
+from qa_eval.metrics.registry import SIMILARITY
 from qa_eval.statistics import (
     ALPHA,
     Estimate,
@@ -39,16 +50,18 @@ class Difference:
     """The candidate's own value."""
     estimate: Estimate
     """Candidate minus baseline."""
+    tested: bool = False
+    """Whether it is one of the primary metrics, chosen before, whose differences are tested."""
     p_value: float | None = None
-    """Corrected by Holm's method over all scores and candidates; None for what is not tested."""
+    """Corrected by Holm's method over the primary metrics and all candidates; None for what is not tested."""
     detectable: float | None = None
-    """The true difference of a score that a sample like this shows in 4 of 5 cases; None where it cannot be said."""
+    """The true difference of a metric that a sample like this shows in 4 of 5 cases; None where it cannot be said."""
     needed: SampleSize | None = None
-    """What it takes to show `WORTH_SHOWING`; scores only."""
+    """What it takes to show `WORTH_SHOWING`; metrics of 0 to 1 only."""
 
     @property
     def is_score(self) -> bool:
-        """Whether it is tested."""
+        """Whether it is a metric's."""
         return bool(self.measure.score)
 
     @property
@@ -58,7 +71,7 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether the sample shows a difference: its interval leaves out 0 and, for a score, the test agrees."""
+        """Whether the sample shows a difference: its interval leaves out 0 and, if it is tested, the test agrees."""
         low, high = self.estimate.low, self.estimate.high
         outside = low is not None and high is not None and not low <= 0.0 <= high
         if self.p_value is None:
@@ -84,6 +97,7 @@ class Difference:
             "confidence": estimate.confidence,
             "reason": estimate.reason,
             "method": estimate.method,
+            "tested": self.tested,
             "p_value": estimate.p_value if isinstance(estimate, PairedDifference) and self.is_score else None,
             "p_value_corrected": self.p_value,
             "differing": estimate.differing if isinstance(estimate, PairedDifference) else None,
@@ -99,14 +113,12 @@ class Changed:
 
     candidate: str
     question: Question
+    measure: Measure
+    """The first metric that differs, the primary ones first."""
     before: Observation
     after: Observation
-
-    @property
-    def change(self) -> float:
-        """Candidate minus baseline in the first score that differs, F1 first."""
-        changes = (self.after.scores[name] - self.before.scores[name] for name in _changing(self.before, self.after))
-        return next((change for change in changes if change), 0.0)
+    change: float
+    """Candidate minus baseline in it."""
 
     def to_json(self) -> dict[str, Any]:
         """As the JSON document has it."""
@@ -116,28 +128,50 @@ class Changed:
             "group": self.question.group,
             "question": self.question.text,
             "references": list(self.question.references),
+            "measure": self.measure.name,
             "change": self.change,
             "baseline": _side(self.before),
             "candidate_answer": _side(self.after),
         }
 
 
-def find_differences(baseline: Observations, candidates: Sequence[Observations]) -> tuple[list[Difference], list[str]]:
-    """Every candidate's differences in every measure, and a sentence for each that cannot be compared."""
+def find_differences(
+    baseline: Observations, candidates: Sequence[Observations], primary: Collection[str]
+) -> tuple[list[Difference], list[str]]:
+    """Every candidate's differences in every measure, and a sentence for each that cannot be compared, or not whole.
+
+    Args:
+        baseline: What the others are compared with.
+        candidates: The others.
+        primary: The metrics whose differences are tested.
+    """
     differences: list[Difference] = []
     missing: dict[str, dict[str, None]] = {}
+    notes: list[str] = []
     before: dict[str, Estimate] = {}
     for candidate in candidates:
-        for measure in MEASURES.values():
+        for measure in measures_of(all_definitions((baseline, candidate))).values():
             problem = comparable(measure, baseline, candidate)
             if problem is not None:
                 missing.setdefault(problem, {})[measure.title] = None
                 continue
             if measure.name not in before:
                 before[measure.name] = system_value(measure, baseline)
-            differences.append(_difference(measure, before[measure.name], baseline, candidate))
-    notes = [f"Not compared: {', '.join(titles)} ({problem})." for problem, titles in missing.items()]
-    return differences, notes
+            found = _difference(measure, before[measure.name], baseline, candidate)
+            differences.append(replace(found, tested=measure.score in primary))
+            if alone := left_out(measure, baseline, candidate):
+                notes.append(f"{measure.title}: {alone:,} questions have it in one system only and are left out.")
+    not_compared = [f"Not compared: {', '.join(titles)} ({problem})." for problem, titles in missing.items()]
+    return differences, [*dict.fromkeys(notes), *not_compared]
+
+
+def all_definitions(systems: Iterable[Observations]) -> list[MetricDefinition]:
+    """The metrics that some systems have, in their order."""
+    found: dict[str, MetricDefinition] = {}
+    for system in systems:
+        for name, definition in system.definitions.items():
+            found.setdefault(name, definition)
+    return list(found.values())
 
 
 def _difference(measure: Measure, before: Estimate, baseline: Observations, candidate: Observations) -> Difference:
@@ -151,36 +185,50 @@ def _difference(measure: Measure, before: Estimate, baseline: Observations, cand
     if not plain.is_score:
         return plain
     values = paired_values(measure, baseline, candidate)
+    points = measure.unit is Unit.POINTS
     return replace(
         plain,
         detectable=minimum_detectable_difference(*values, power=PLANNED_POWER),
-        needed=examples_needed(*values, WORTH_SHOWING, power=PLANNED_POWER),
+        needed=examples_needed(*values, WORTH_SHOWING, power=PLANNED_POWER) if points else None,
     )
 
 
 def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Give the scores their corrected p-values."""
+    """Give the tested metrics their corrected p-values."""
     tested = [
-        each.estimate.p_value for each in differences if isinstance(each.estimate, PairedDifference) and each.is_score
+        each.estimate.p_value for each in differences if isinstance(each.estimate, PairedDifference) and each.tested
     ]
-    corrected = iter(holm(tested))
-    return tuple(replace(each, p_value=next(corrected)) if each.is_score else each for each in differences)
+    p_values = iter(holm(tested))
+    return tuple(replace(each, p_value=next(p_values)) if each.tested else each for each in differences)
 
 
-def most_changed(baseline: Observations, candidates: Sequence[Observations], limit: int = CHANGED) -> list[Changed]:
+def most_changed(
+    baseline: Observations, candidates: Sequence[Observations], primary: Sequence[str], limit: int = CHANGED
+) -> list[Changed]:
     """The questions whose scores differ most, the largest change first; of equal ones, the first in the dataset."""
+    shares = [each for each in measures_of(all_definitions((baseline, *candidates))).values() if _is_shown(each)]
+    shares.sort(key=lambda measure: measure.score not in primary)
     changed = [
-        Changed(candidate.name, item.question, item, candidate.items[key])
+        found
         for key, item in baseline.items.items()
         for candidate in candidates
+        if (found := _changed(candidate.name, item, candidate.items[key], shares)) is not None
     ]
-    differing = [each for each in changed if each.change]
-    return sorted(differing, key=lambda each: -abs(each.change))[:limit]
+    return sorted(changed, key=lambda each: -abs(each.change))[:limit]
 
 
-def _changing(before: Observation, after: Observation) -> list[str]:
-    common = [name for name in before.scores if name in after.scores and name != "semantic_similarity"]
-    return sorted(common, key=lambda name: name != "f1")
+def _is_shown(measure: Measure) -> bool:
+    """Whether a question's change in it is worth a line: metrics of 0 to 1; similarity always differs a little."""
+    return bool(measure.score) and measure.unit is Unit.POINTS and measure.score != SIMILARITY
+
+
+def _changed(candidate: str, before: Observation, after: Observation, measures: Sequence[Measure]) -> Changed | None:
+    """The change in the first of some measures in which a question differs."""
+    for measure in measures:
+        first, second = before.scores.get(measure.score), after.scores.get(measure.score)
+        if first is not None and second is not None and first != second:
+            return Changed(candidate, before.question, measure, before, after, second - first)
+    return None
 
 
 def _side(observation: Observation) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from qa_eval.analysis.comparison import Comparison, compare_systems
+from qa_eval.analysis.differences import all_definitions
 from qa_eval.analysis.measures import (
+    METRIC_NAMES,
     Measure,
     Unit,
     available,
@@ -36,6 +38,7 @@ from qa_eval.analysis.sources import Source, observe
 from qa_eval.data.examples import Dataset
 from qa_eval.errors import InputError
 from qa_eval.experiment.results import RunResult
+from qa_eval.metrics.definition import MetricDefinition
 from qa_eval.spec.values import RULE
 from qa_eval.statistics import ALPHA, Estimate, offset_p_value
 
@@ -62,7 +65,8 @@ class Rule:
     """A limit, as the user writes it."""
 
     kind: Kind
-    measure: Measure
+    name: str
+    """The measure's."""
     operator: str
     limit: float
 
@@ -71,16 +75,16 @@ class Rule:
         """Read `f1 < -0.02`.
 
         Raises:
-            InputError: It is no rule, or names no measure.
+            InputError: It is no rule.
         """
         match = RULE.fullmatch(text)
         if match is None:
             example = "f1 < -0.02" if kind == "fail-on" else "em >= 0.6"
             raise InputError(f"`{kind.replace('-', '_')}` must be a rule like {example!r}, not {text!r}.")
-        return cls(kind, find_measure(match[1]), match[2], float(match[3]))
+        return cls(kind, METRIC_NAMES.get(match[1], match[1]), match[2], float(match[3]))
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.measure.name} {self.operator} {self.limit:g}"
+        return f"{self.kind} {self.name} {self.operator} {self.limit:g}"
 
     def violated_by(self, value: float) -> bool:
         """Whether a value, were it the true one, breaks the rule."""
@@ -93,6 +97,7 @@ class RuleCheck:
     """One rule on one candidate."""
 
     rule: Rule
+    measure: Measure
     candidate: str
     state: RuleState
     estimate: Estimate
@@ -104,15 +109,14 @@ class RuleCheck:
         """The finding with its figures."""
         subject = "difference" if self.rule.kind == "fail-on" else "value"
         finding = f"{self.candidate}: {self.rule}: {self.state}"
-        return f"{finding}; the {subject} is {_figure(self.rule.measure, self.estimate.estimate)}, {self._certainty()}"
+        return f"{finding}; the {subject} is {_figure(self.measure, self.estimate.estimate)}, {self._certainty()}"
 
     def _certainty(self) -> str:
         low, high = self.estimate.low, self.estimate.high
         if same_everywhere(self.estimate):
             return "the same on every question"
         if low is not None and high is not None:
-            measure = self.rule.measure
-            return f"with 95 % confidence {_figure(measure, low)} to {_figure(measure, high)}"
+            return f"with 95 % confidence {_figure(self.measure, low)} to {_figure(self.measure, high)}"
         tested = "" if self.p_value is None else f", and p = {self.p_value:.2g} about the limit"
         return f"without an interval ({self.estimate.limit}){tested}"
 
@@ -234,12 +238,28 @@ def gate(
     return result
 
 
-def parse_rules(fail_on: Iterable[str], require: Iterable[str]) -> list[Rule]:
+def parse_rules(
+    fail_on: Iterable[str], require: Iterable[str], definitions: Iterable[MetricDefinition] | None = None
+) -> list[Rule]:
     """Read all rules, before anything else takes time.
 
+    Args:
+        fail_on: Rules on candidate minus baseline.
+        require: Rules on a candidate's own value.
+        definitions: The metrics that there will be; None where that is not known yet.
+
     Raises:
-        InputError: One is no rule.
+        InputError: One is no rule, or names no measure.
     """
+    rules = _parsed(fail_on, require)
+    if definitions is not None:
+        known = tuple(definitions)
+        for rule in rules:
+            find_measure(rule.name, known)
+    return rules
+
+
+def _parsed(fail_on: Iterable[str], require: Iterable[str]) -> list[Rule]:
     return [Rule.parse(text, "fail-on") for text in fail_on] + [Rule.parse(text, "require") for text in require]
 
 
@@ -299,35 +319,37 @@ def _check_word(inconclusive: str) -> None:
 
 
 def _check_difference(rule: Rule, baseline: Observations, candidate: Observations) -> RuleCheck:
-    problem = comparable(rule.measure, baseline, candidate)
+    measure = find_measure(rule.name, all_definitions((baseline, candidate)))
+    problem = comparable(measure, baseline, candidate)
     if problem is not None:
         raise InputError(f"'{rule}' cannot be judged: {problem}.")
-    estimate = difference(rule.measure, baseline, candidate)
-    state, p_value = _judged(rule, estimate, lambda: paired_values(rule.measure, baseline, candidate))
-    return RuleCheck(rule, candidate.name, state, estimate, p_value)
+    estimate = difference(measure, baseline, candidate)
+    state, p_value = _judged(rule, measure, estimate, lambda: paired_values(measure, baseline, candidate))
+    return RuleCheck(rule, measure, candidate.name, state, estimate, p_value)
 
 
 def _check_value(rule: Rule, system: Observations) -> RuleCheck:
-    if not available(rule.measure, system):
+    measure = find_measure(rule.name, system.definitions.values())
+    if not available(measure, system):
         raise InputError(f"'{rule}' cannot be judged: it is not known for every question of {system.name}.")
-    estimate = system_value(rule.measure, system)
+    estimate = system_value(measure, system)
 
     def values() -> tuple[list[float], list[float], list[str]]:
-        _, own, groups = paired_values(rule.measure, system, system)
+        _, own, groups = paired_values(measure, system, system)
         return [0.0] * len(own), own, groups
 
-    state, p_value = _judged(rule, estimate, values)
-    return RuleCheck(rule, system.name, state, estimate, p_value)
+    state, p_value = _judged(rule, measure, estimate, values)
+    return RuleCheck(rule, measure, system.name, state, estimate, p_value)
 
 
 def _judged(
-    rule: Rule, estimate: Estimate, values: Callable[[], tuple[list[float], list[float], list[str]]]
+    rule: Rule, measure: Measure, estimate: Estimate, values: Callable[[], tuple[list[float], list[float], list[str]]]
 ) -> tuple[RuleState, float | None]:
     """What the interval says of the rule; without one, what the test about the limit says."""
     state = state_of(rule, estimate)
     if state is not None:
         return state, None
-    if rule.measure.read is None:
+    if measure.read is None:
         return RuleState.INCONCLUSIVE, None
     p_value = offset_p_value(*values(), rule.limit)
     return (_state([rule.violated_by(estimate.estimate)]) if p_value <= ALPHA else RuleState.INCONCLUSIVE), p_value

@@ -1,12 +1,13 @@
-"""What of a system is compared, gated and reported: scores, shares, latency and cost, each under one name.
+"""What of a system is compared, gated and reported: its metrics, shares, latency and cost, each under one name.
 
-In: observations. Out: estimates with their intervals. Scores and shares are means over all questions, 0 to 1, and a
-question without an answer counts 0; latency is a quantile of the answered questions, in seconds; cost is the mean
-for a question, in US dollars.
+In: observations. Out: estimates with their intervals. A metric is the mean over the questions that have it; a question
+without an answer counts 0 in those that compare with references. Shares are over all questions, 0 to 1; latency is a
+quantile of the answered questions, in seconds; cost is the mean for a question, in US dollars.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -15,6 +16,8 @@ import numpy as np
 
 from qa_eval.analysis.observations import Observation, Observations
 from qa_eval.errors import InputError
+from qa_eval.metrics.definition import MetricDefinition
+from qa_eval.spec.metrics import METRIC_ALIASES
 from qa_eval.statistics import (
     Estimate,
     PairedDifference,
@@ -31,6 +34,8 @@ class Unit(Enum):
     """How a number of a measure is written; the measure itself stays in 0 to 1, seconds or dollars."""
 
     POINTS = "points"
+    PLAIN = ""
+    """A metric's own scale."""
     SECONDS = "s"
     DOLLARS = "$"
 
@@ -45,7 +50,9 @@ class Measure:
     unit: Unit
     higher_is_better: bool = True
     score: str = ""
-    """The score that it is the mean of, where it is one's."""
+    """The metric that it is the mean of, where it is one's."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """What its values cannot leave."""
     read: Callable[[Observation], float | None] | None = None
     """Its value for one question, where it is a mean; None where that is not known."""
     quantile: float = 0.0
@@ -57,6 +64,8 @@ class Measure:
         match self.unit:
             case Unit.POINTS:
                 return f"{100 * value:{plus}.1f}"
+            case Unit.PLAIN:
+                return f"{value:{plus}.4g}"
             case Unit.SECONDS:
                 return f"{value:{plus}.3g} s" if abs(value) < 100 else f"{value:{plus}.0f} s"
             case Unit.DOLLARS:
@@ -68,16 +77,12 @@ def _score(name: str) -> Callable[[Observation], float | None]:
     return lambda observation: observation.scores.get(name)
 
 
-MEASURES = {
+SHARES = (0.0, 1.0)
+COMMON = {
     measure.name: measure
     for measure in (
-        Measure("em", "EM", Unit.POINTS, score="exact_match", read=_score("exact_match")),
-        Measure("f1", "F1", Unit.POINTS, score="f1", read=_score("f1")),
-        Measure(
-            "similarity", "similarity", Unit.POINTS, score="semantic_similarity", read=_score("semantic_similarity")
-        ),
-        Measure("answered", "answered", Unit.POINTS, read=lambda each: each.answered),
-        Measure("failed", "failed", Unit.POINTS, higher_is_better=False, read=lambda each: each.failed),
+        Measure("answered", "answered", Unit.POINTS, bounds=SHARES, read=lambda each: each.answered),
+        Measure("failed", "failed", Unit.POINTS, higher_is_better=False, bounds=SHARES, read=lambda each: each.failed),
         Measure("p50_latency", "p50 latency", Unit.SECONDS, higher_is_better=False, quantile=0.5),
         Measure("p95_latency", "p95 latency", Unit.SECONDS, higher_is_better=False, quantile=0.95),
         Measure(
@@ -85,31 +90,52 @@ MEASURES = {
             "cost of 1,000 questions",
             Unit.DOLLARS,
             higher_is_better=False,
+            bounds=(0.0, math.inf),
             read=lambda each: each.cost_usd,
         ),
     )
 }
-"""All measures, by name."""
+"""What every system has besides its metrics, by name."""
+METRIC_NAMES = {name: alias for alias, name in METRIC_ALIASES.items()}
+"""How rules and documents call Exact Match and similarity; their full names are understood too."""
 
-_ALIASES = {"exact_match": "em", "semantic_similarity": "similarity"}
+
+def of_metric(definition: MetricDefinition) -> Measure:
+    """The measure that is a metric's mean."""
+    return Measure(
+        METRIC_NAMES.get(definition.name, definition.name),
+        definition.label,
+        Unit.POINTS if definition.is_share else Unit.PLAIN,
+        higher_is_better=definition.higher_is_better,
+        score=definition.name,
+        bounds=definition.range or (-math.inf, math.inf),
+        read=_score(definition.name),
+    )
 
 
-def find_measure(name: str) -> Measure:
+def measures_of(definitions: Iterable[MetricDefinition]) -> dict[str, Measure]:
+    """All measures, by name: those of some metrics, and those that every system has."""
+    own = map(of_metric, definitions)
+    return {**{measure.name: measure for measure in own}, **COMMON}
+
+
+def find_measure(name: str, definitions: Iterable[MetricDefinition]) -> Measure:
     """The measure of this name.
 
     Raises:
         InputError: There is none.
     """
-    measure = MEASURES.get(_ALIASES.get(name, name))
+    measures = measures_of(definitions)
+    measure = measures.get(METRIC_NAMES.get(name, name))
     if measure is None:
-        raise InputError(f"There is no measure {name!r}: give one of {', '.join(MEASURES)}.")
+        raise InputError(f"There is no measure {name!r}: give one of {', '.join(measures)}.")
     return measure
 
 
 def available(measure: Measure, system: Observations) -> bool:
     """Whether the system's source has what the measure needs.
 
-    A score is a mean over the questions that have one: a question without references has none.
+    A metric is a mean over the questions that have it: a question without references has none that compares with them.
     """
     if measure.read is None:
         answered = [item for item in system.items.values() if item.answered]
@@ -122,12 +148,9 @@ def system_value(measure: Measure, system: Observations, *, seed: int = 0) -> Es
     """The measure of one system, with its 95 % interval."""
     if measure.read is None:
         return quantile_interval(_latencies(list(system.items.values())), measure.quantile, seed=seed)
-    bounded = measure.unit is Unit.POINTS
     items = [system.items[key] for key in _measured(measure, system)]
-    estimate = mean_interval(
-        _values(measure, items), _groups(items), seed=seed, bounds=(0.0, 1.0 if bounded else np.inf)
-    )
-    if estimate.low is not None or not bounded:
+    estimate = mean_interval(_values(measure, items), _groups(items), seed=seed, bounds=measure.bounds)
+    if estimate.low is not None or measure.unit is not Unit.POINTS:
         return estimate
     low, high = share_interval(estimate.estimate, estimate.effective_groups)
     method = "exact binomial interval, each group taken for one question"
@@ -156,9 +179,17 @@ def comparable(measure: Measure, baseline: Observations, candidate: Observations
     if measure.read is None:
         if not any(item.latencies and candidate.items[key].latencies for key, item in baseline.items.items()):
             return "no question was answered by both"
-    elif _measured(measure, baseline) != _measured(measure, candidate):
-        return "not known for the same questions"
+    elif not _in_both(measure, baseline, candidate):
+        return "no question has it in both"
     return None
+
+
+def left_out(measure: Measure, baseline: Observations, candidate: Observations) -> int:
+    """How many questions only one of the two has a value of: a metric compares those that both have."""
+    if measure.read is None:
+        return 0
+    either = {*_measured(measure, baseline), *_measured(measure, candidate)}
+    return len(either) - len(_in_both(measure, baseline, candidate))
 
 
 def same_everywhere(estimate: Estimate) -> bool:
@@ -170,9 +201,15 @@ def paired_values(
     measure: Measure, baseline: Observations, candidate: Observations
 ) -> tuple[list[float], list[float], list[str]]:
     """The two systems' values of the same questions, and the questions' groups."""
-    keys = _measured(measure, baseline)
+    keys = _in_both(measure, baseline, candidate)
     first, second = [baseline.items[key] for key in keys], [candidate.items[key] for key in keys]
     return _values(measure, first), _values(measure, second), _groups(first)
+
+
+def _in_both(measure: Measure, baseline: Observations, candidate: Observations) -> list[str]:
+    """The questions that have a value in both systems, by id."""
+    assert measure.read is not None, "a quantile has no values"
+    return [key for key in _measured(measure, baseline) if measure.read(candidate.items[key]) is not None]
 
 
 def _measured(measure: Measure, system: Observations) -> list[str]:

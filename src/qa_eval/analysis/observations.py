@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from qa_eval.data.examples import Dataset, Example
 from qa_eval.data.questions import question_type
 from qa_eval.metrics import exact_match, f1
+from qa_eval.metrics.definition import MetricDefinition
+from qa_eval.metrics.registry import definition_of
+from qa_eval.spec.metrics import MetricSpec
 from qa_eval.spec.write import write_spec
 from qa_eval.targets.outcome import Outcome
 
@@ -103,6 +106,10 @@ class Observations:
     """Which embedder scored the semantic similarity: scores of different ones are not compared."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """What is known of how the answers were made."""
+    definitions: Mapping[str, MetricDefinition] = field(default_factory=dict)
+    """What is known of its metrics, by name, in their order."""
+    primary: tuple[str, ...] = ()
+    """The metrics whose differences are tested, where they were chosen before."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -124,7 +131,7 @@ class Observations:
 
     def only(self, ids: Iterable[str]) -> Observations:
         """The same system on some of its questions, in the order of `ids`."""
-        return Observations(self.name, {each: self.items[each] for each in ids}, self.similarity, self.config)
+        return replace(self, items={each: self.items[each] for each in ids})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,13 @@ class ScoredAnswer:
 
 
 def gather(
-    name: str, answers: Iterable[ScoredAnswer], *, similarity: str = "", config: Mapping[str, Any]
+    name: str,
+    answers: Iterable[ScoredAnswer],
+    *,
+    similarity: str = "",
+    config: Mapping[str, Any],
+    definitions: Mapping[str, MetricDefinition],
+    primary: tuple[str, ...] = (),
 ) -> Observations:
     """Bring the repetitions of each question together and average their scores."""
     by_id: dict[str, list[ScoredAnswer]] = {}
@@ -151,11 +164,13 @@ def gather(
         )
         for identifier, several in by_id.items()
     }
-    return Observations(name, items, similarity, config)
+    return Observations(name, items, similarity, config, definitions, primary)
 
 
 def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: fmean(each[name] for each in scores) for name in scores[0] if all(name in each for each in scores)}
+    """Each metric's mean over the repetitions that have it."""
+    names = dict.fromkeys(name for each in scores for name in each)
+    return {name: fmean(each[name] for each in scores if name in each) for name in names}
 
 
 def from_run(result: RunResult) -> list[Observations]:
@@ -177,9 +192,11 @@ def from_experiment(experiment: ExperimentResult, run: RunResult | None = None) 
             facts[INCOMPLETE] = f"{len(experiment.answers):,} of {run.planned:,} questions asked"
     return gather(
         experiment.system,
-        (_scored(answer) for answer in experiment.answers if answer.scores is not None),
+        (_scored(answer) for answer in experiment.answers if answer.scored or answer.scores),
         similarity="" if run is None else run.metadata.embedder,
         config={**facts, "model": experiment.model, **_described(experiment, run)},
+        definitions=experiment.definitions,
+        primary=() if run is None else run.metadata.primary,
     )
 
 
@@ -204,13 +221,18 @@ def _scored(answer: Answer) -> ScoredAnswer:
     return ScoredAnswer(
         question_of(answer.example),
         ObservedAnswer(reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd),
-        {score.name: score.value for score in answer.scores or () if score.value is not None},
+        {score.name: score.value for score in answer.scores if score.value is not None},
     )
 
 
 def question_of(example: Example) -> Question:
     """A dataset's example, as comparisons know it."""
     return Question(example.id, example.group, example.question, example.context, example.references, example.metadata)
+
+
+def known_definitions(names: Iterable[str]) -> dict[str, MetricDefinition]:
+    """What is known of metrics of which only the names are; one that is not built in has no known range."""
+    return {name: definition_of(MetricSpec(name=name)) for name in names}
 
 
 def from_predictions(name: str, predictions: Mapping[str, str], dataset: Dataset) -> Observations:
@@ -231,4 +253,5 @@ def from_predictions(name: str, predictions: Mapping[str, str], dataset: Dataset
         name,
         map(asked, dataset),
         config={"predictions": name, "dataset": dataset.name, "squad_version": dataset.version},
+        definitions=known_definitions(("exact_match", "f1")),
     )

@@ -18,8 +18,9 @@ def verdict(baseline: str, questions: int, candidate: str, differences: Sequence
         candidate: The candidate's name.
         differences: The candidate's, in all measures.
     """
-    scores = [difference for difference in differences if difference.is_score]
-    if scores and all(difference.same for difference in scores):
+    metrics = [difference for difference in differences if difference.is_score]
+    scores = [difference for difference in metrics if difference.tested]
+    if metrics and all(difference.same for difference in metrics):
         parts = [f"{candidate} and {baseline} have identical scores on all {questions:,} questions"]
     else:
         parts = [
@@ -27,7 +28,7 @@ def verdict(baseline: str, questions: int, candidate: str, differences: Sequence
             *_shown_words(candidate, "worse", [score for score in scores if score.shown and not score.better]),
             *(_unclear_words(score) for score in scores if not score.shown),
         ]
-    others = {other.measure.name: other for other in differences if not other.is_score and other.shown}
+    others = {other.measure.name: other for other in differences if not other.tested and other.shown}
     if "answered" in others:
         others.pop("failed", None)
     parts += [_other_words(other) for other in others.values()]
@@ -36,11 +37,14 @@ def verdict(baseline: str, questions: int, candidate: str, differences: Sequence
 
 def _shown_words(candidate: str, kind: str, shown: Sequence[Difference]) -> list[str]:
     """Which scores are better, or worse, and by how much; nothing where there are none."""
-    sizes = [
-        f"in {found.measure.title} by {abs(100 * found.estimate.estimate):.1f} points ({_range(found)})"
-        for found in shown
-    ]
+    sizes = [f"in {found.measure.title} by {_size(found)} ({_range(found)})" for found in shown]
     return [f"{candidate} is {kind} {', '.join(sizes)}"] if sizes else []
+
+
+def _size(found: Difference) -> str:
+    """How large a difference is, without its sign."""
+    number = found.measure.number(abs(found.estimate.estimate))
+    return f"{number} points" if found.measure.unit is Unit.POINTS else number
 
 
 def _unclear_words(found: Difference) -> str:
@@ -54,7 +58,7 @@ def _range(found: Difference) -> str:
     """The interval of the difference's size."""
     low, high = found.estimate.low, found.estimate.high
     if low is None or high is None:
-        return f"p = {found.p_value:.2g}, no interval: {found.estimate.limit}"
+        return f"no interval: {found.estimate.limit}" + ("" if found.p_value is None else f", p = {found.p_value:.2g}")
     ends = sorted((abs(low), abs(high)))
     if found.measure.unit is Unit.POINTS:
         return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
@@ -62,6 +66,9 @@ def _range(found: Difference) -> str:
 
 
 def _needed(found: Difference) -> str:
+    if found.measure.unit is not Unit.POINTS:
+        size = "" if found.detectable is None else found.measure.number(found.detectable)
+        return f"one of {size} would most likely have been shown" if size else "how large it could be cannot be said"
     needed, points = found.needed, f"{100 * WORTH_SHOWING:.0f} points"
     if needed is None or needed.examples is None:
         reason = Limit.TOO_FEW_GROUPS if needed is None or needed.limit is None else needed.limit
@@ -80,5 +87,9 @@ def _other_words(found: Difference) -> str:
             return f"1,000 questions cost {size} {'more' if up else 'less'} ({_range(found)})"
         case Unit.SECONDS:
             return f"its {measure.title} is {size} {'longer' if up else 'shorter'} ({_range(found)})"
+        case Unit.PLAIN:
+            return f"its {measure.title} is {size} {'higher' if up else 'lower'} ({_range(found)})"
+        case Unit.POINTS if found.is_score:
+            return f"its {measure.title} is {size} points {'higher' if up else 'lower'} ({_range(found)})"
         case Unit.POINTS:
             return f"its share {measure.title} is {size} points {'higher' if up else 'lower'} ({_range(found)})"

@@ -43,6 +43,13 @@ def command(
         str,
         typer.Option(metavar="pass|fail", help="What a rule does when the sample cannot tell."),
     ] = "pass",
+    primary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC",
+            help="Metric whose difference is tested; may repeat.  [default: the baseline run's, else f1]",
+        ),
+    ] = None,
     dataset: Dataset = None,
     phoenix: PhoenixUrl = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the gate's checks as JUnit XML.")] = None,
@@ -51,9 +58,9 @@ def command(
 ) -> None:
     """Compare systems in pairs on their common questions; the first is the baseline.
 
-    Rules see scores and shares as 0 to 1 over all questions, latency in seconds, cost in dollars a question. Names:
-    em, f1, similarity, answered, failed, p50_latency, p95_latency, cost. A rule fails when its whole 95 % interval
-    violates it; the exit code is then 1.
+    Rules see metrics as they are, shares as 0 to 1 over all questions, latency in seconds, cost in dollars a
+    question. Names: every metric, such as em, f1 and similarity; answered, failed, p50_latency, p95_latency, cost. A
+    rule fails when its whole 95 % interval violates it; the exit code is then 1.
     """
     from qa_eval.analysis.comparison import compare_systems
     from qa_eval.analysis.gate import OnInconclusive, judge, parse_rules
@@ -64,7 +71,7 @@ def command(
     rules = parse_rules(fail_on or (), require or ())
     if junit is not None and not rules:
         raise InputError("--junit writes what the gate says: give a rule with --fail-on or --require.")
-    comparison = compare_systems(observe(sources, dataset=dataset, phoenix=phoenix_of(phoenix, sources)))
+    comparison = compare_systems(observe(sources, dataset=dataset, phoenix=phoenix_of(phoenix, sources)), primary or ())
     result = judge(comparison, rules, cast(OnInconclusive, inconclusive))
     if junit is not None:
         write(junit, result.to_junit())

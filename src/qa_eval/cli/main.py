@@ -16,9 +16,11 @@ from qa_eval.cli import (
     compare,
     datasets,
     doctor,
+    evaluate,
     gateway,
     infra,
     init,
+    label,
     prompts,
     report,
     resume,
@@ -43,6 +45,7 @@ app = typer.Typer(
 app.command("init")(init.command)
 app.command("run-experiment")(run_experiment.command)
 app.command("resume")(resume.command)
+app.command("evaluate")(evaluate.command)
 app.command("score")(score.command)
 app.command("compare")(compare.command)
 app.command("report")(report.command)
@@ -51,6 +54,7 @@ app.command("schema")(schema.command)
 app.command("doctor")(doctor.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(label.app, name="label")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(infra.app, name="infra")

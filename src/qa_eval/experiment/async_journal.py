@@ -9,21 +9,35 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from qa_eval.errors import QaEvalError
-from qa_eval.experiment.answers import Answer
-from qa_eval.experiment.journal_file import JournalFile, answer_row
-from qa_eval.experiment.metadata import Recording, RunEnd
-from qa_eval.experiment.plan import Call, Plan
+from qa_eval.experiment.answers import Answer, JudgeCall
+from qa_eval.experiment.journal_file import JournalFile
+from qa_eval.experiment.journal_schema import answer_row, call_row
+from qa_eval.experiment.metadata import Recording, RunEnd, RunMetadata
+from qa_eval.experiment.plan import Call, CallKey, Plan
 from qa_eval.targets.outcome import Reply
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _GATHER_S = 0.01
 """A commit costs more than the answers in it: those that arrive within this time share one."""
+
+
+_Add = Callable[[JournalFile, Sequence[Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A row that waits to be written."""
+
+    add: _Add
+    row: Any
+    written: asyncio.Future[None]
 
 
 class AsyncJournal:
@@ -33,7 +47,7 @@ class AsyncJournal:
         self.path = path
         self._file: JournalFile
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[None]]] = []
+        self._waiting: list[_Waiting] = []
         self._flush: asyncio.Task[None] | None = None
 
     @classmethod
@@ -73,11 +87,16 @@ class AsyncJournal:
         Raises:
             QaEvalError: It cannot be written, for example because the disk is full.
         """
-        written = asyncio.get_running_loop().create_future()
-        self._waiting.append((answer_row(call.system, call.example.id, call.repetition, reply), written))
-        if self._flush is None or self._flush.done():
-            self._flush = asyncio.create_task(self._write_waiting())
-        await written
+        row = answer_row(call.system, call.example.id, call.repetition, reply)
+        await self._write(JournalFile.add_answers, row)
+
+    async def append_call(self, call: JudgeCall) -> None:
+        """Keep one call of a judge; returns when it is durable.
+
+        Raises:
+            QaEvalError: It cannot be written.
+        """
+        await self._write(JournalFile.add_calls, call_row(call))
 
     async def plan(self) -> Plan:
         """See `JournalFile.plan`."""
@@ -91,13 +110,45 @@ class AsyncJournal:
         """See `JournalFile.unscored`."""
         return await self._in_thread(self._file.unscored, after, limit)
 
-    async def unrecorded(self, after: int, limit: int) -> list[Answer]:
+    async def unrecorded(self) -> list[int]:
         """See `JournalFile.unrecorded`."""
-        return await self._in_thread(self._file.unrecorded, after, limit)
+        return await self._in_thread(self._file.unrecorded)
+
+    async def by_number(self, numbers: Sequence[int]) -> list[Answer]:
+        """See `JournalFile.by_number`."""
+        return await self._in_thread(self._file.by_number, numbers)
+
+    async def find(self, key: CallKey) -> Answer | None:
+        """See `JournalFile.find`."""
+        return await self._in_thread(self._file.find, key)
+
+    async def find_call(self, key: str) -> JudgeCall | None:
+        """See `JournalFile.find_call`."""
+        return await self._in_thread(self._file.find_call, key)
+
+    async def calls(self, after: int = 0, limit: int = -1) -> list[JudgeCall]:
+        """See `JournalFile.calls`."""
+        return await self._in_thread(self._file.calls, after, limit)
+
+    async def discard_failed_calls(self) -> int:
+        """See `JournalFile.discard_failed_calls`."""
+        return await self._in_thread(self._file.discard_failed_calls)
+
+    async def set_metadata(self, metadata: RunMetadata) -> None:
+        """See `JournalFile.set_metadata`."""
+        await self._in_thread(self._file.set_metadata, metadata)
+
+    async def reopen_scores(self) -> None:
+        """See `JournalFile.reopen_scores`."""
+        await self._in_thread(self._file.reopen_scores)
 
     async def count_answers(self) -> int:
         """See `JournalFile.count_answers`."""
         return await self._in_thread(self._file.count_answers)
+
+    async def complete(self, answer: Answer) -> None:
+        """Keep an answer's scores, together with those that are complete at about the same time."""
+        await self._write(JournalFile.add_scores, answer)
 
     async def add_scores(self, answers: Sequence[Answer]) -> None:
         """See `JournalFile.add_scores`."""
@@ -123,13 +174,13 @@ class AsyncJournal:
         """See `JournalFile.set_recording`."""
         await self._in_thread(self._file.set_recording, recording)
 
-    async def traced(self) -> int:
+    async def traced(self, what: str = "traced") -> int:
         """See `JournalFile.traced`."""
-        return await self._in_thread(self._file.traced)
+        return await self._in_thread(self._file.traced, what)
 
-    async def set_traced(self, seq: int) -> None:
+    async def set_traced(self, seq: int, what: str = "traced") -> None:
         """See `JournalFile.set_traced`."""
-        await self._in_thread(self._file.set_traced, seq)
+        await self._in_thread(self._file.set_traced, seq, what)
 
     async def end(self) -> RunEnd:
         """See `JournalFile.end`."""
@@ -143,23 +194,35 @@ class AsyncJournal:
         """What a function makes of the whole file, in the journal's thread."""
         return await self._in_thread(reader, self._file)
 
+    async def _write(self, add: _Add, row: Any) -> None:
+        """Write a row; returns when it is durable."""
+        waiting = _Waiting(add, row, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._flush is None or self._flush.done():
+            self._flush = asyncio.create_task(self._write_waiting())
+        await waiting.written
+
     async def _write_waiting(self) -> None:
         """Commit what waits until nothing does; what arrives meanwhile is in the next commit."""
         while self._waiting:
             await asyncio.sleep(_GATHER_S)
             batch, self._waiting = self._waiting, []
-            problem: QaEvalError | None = None
-            try:
-                await self._in_thread(self._file.add_answers, [row for row, _ in batch])
-            except QaEvalError as error:
-                problem = error
-            for _, written in batch:
-                if written.done():
-                    continue
-                if problem is None:
-                    written.set_result(None)
-                else:
-                    written.set_exception(problem)
+            for add in dict.fromkeys(waiting.add for waiting in batch):
+                await self._commit(add, [waiting for waiting in batch if waiting.add is add])
+
+    async def _commit(self, add: _Add, batch: Sequence[_Waiting]) -> None:
+        problem: QaEvalError | None = None
+        try:
+            await self._in_thread(add, self._file, [waiting.row for waiting in batch])
+        except QaEvalError as error:
+            problem = error
+        for waiting in batch:
+            if waiting.written.done():
+                continue
+            if problem is None:
+                waiting.written.set_result(None)
+            else:
+                waiting.written.set_exception(problem)
 
     async def _in_thread(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:

@@ -1,33 +1,33 @@
 """The run itself: questions are asked as fast as the target allows; scoring and recording follow beside them.
 
-One event loop. Each stage takes from the journal what the stage before has put there, so that a slow Phoenix never
-delays the answering.
+One event loop. Each stage takes from the journal what the stage before has put there, so that a slow Phoenix, or a
+slow judge, never delays the answering.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
+from typing import ParamSpec, TypeVar
 
 from qa_eval.errors import PhoenixError, PhoenixUnavailable
-from qa_eval.experiment.answers import Answer
+from qa_eval.experiment.answers import Answer, JudgeCall
 from qa_eval.experiment.async_journal import AsyncJournal
 from qa_eval.experiment.budget import Budget
+from qa_eval.experiment.calls import Caller, Unreachable
+from qa_eval.experiment.judging import Judging
 from qa_eval.experiment.observer import RunContext
 from qa_eval.experiment.plan import Call, CallKey, Plan
 from qa_eval.experiment.recorder import SPANS, Recorder
 from qa_eval.experiment.scoring import Scorer
-from qa_eval.retries import pause
+from qa_eval.metrics.base import NotScored
+from qa_eval.metrics.planted import Planted
 from qa_eval.targets.base import Attempt, Target
 from qa_eval.targets.limiter import ConcurrencyLimiter
-from qa_eval.targets.outcome import Outcome, Reply
-from qa_eval.tracing.context import TraceContext, new_trace
+from qa_eval.targets.outcome import Reply
+from qa_eval.tracing.context import new_trace
 
 _P = ParamSpec("_P")
 BATCH = 64
@@ -37,16 +37,12 @@ _TRACE_EVERY_S = 0.2
 """Phoenix keeps a trace in the project of the span that arrives first: ours should come before the gateway's, which
 sends every 5 s."""
 _REOPEN_S = 5.0
-TRIES = 4
-PATIENCE_S = 60.0
-"""How long a target that was there may be unreachable before the run stops; nothing is asked and nothing fails."""
+JUDGED_AT_ONCE = 512
+"""Answers whose judgements are under way: a bound for memory; how many calls there are at once is a limiter's."""
 
-Fetch = Callable[[int, int], Awaitable[list[Answer]]]
-"""Answers after a number, so many at most."""
-
-
-class _Unreachable(Exception):
-    """The target was unreachable for longer than our patience."""
+_Numbered = TypeVar("_Numbered", Answer, JudgeCall)
+Fetch = Callable[[int, int], Awaitable[list[_Numbered]]]
+"""What comes after a number, so many at most."""
 
 
 @dataclass
@@ -58,8 +54,14 @@ class Engine:
     targets: Mapping[str, Target]
     """By the system's name."""
     scorer: Scorer
+    budget: Budget
+    judging: Judging | None = None
+    planted: Mapping[str, Sequence[Planted]] = field(default_factory=dict)
+    """The planted answers that each judge is measured with, by its metric."""
     recorder: Recorder | None = None
     context: RunContext = field(default_factory=RunContext)
+    asks: bool = True
+    """Whether questions are asked; otherwise the answers that there are get scores."""
 
     stopped: str | None = field(default=None, init=False)
     """Why the run ended before all questions were asked."""
@@ -69,11 +71,13 @@ class Engine:
     """From the first question to the last answer."""
 
     def __post_init__(self) -> None:
-        concurrency = self.plan.spec.concurrency
-        self._budget = Budget(self.plan.spec.limits, len(self.plan))
-        self._limiter = ConcurrencyLimiter(None if isinstance(concurrency, str) else concurrency)
+        self._limiter = ConcurrencyLimiter(self.plan.spec.slots)
+        self._caller = Caller(self._limiter, self._is_stopped)
         self._answers, self._scores = _Stage(), _Stage()
-        self._unreachable_since: float | None = None
+        self._code_scores = _Stage(gather_s=0.0)
+        self._code_scored = 0
+        self._not_scored: set[int] = set()
+        self._ready: list[int] = []
 
     async def run(self) -> None:
         """Ask what is not answered yet, or until a limit stops it; then score and record what there is.
@@ -85,23 +89,30 @@ class Engine:
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._answer_all())
                 stages.create_task(self._score_all())
+                if self.judging is not None:
+                    stages.create_task(self._judge_all(self.judging))
                 if self.recorder is not None:
                     stages.create_task(self._record_all(self.recorder))
         except BaseExceptionGroup as group:
             # Many questions may have met the same full disk: the user reads of it once.
             raise _first(group) from group
+        self.stopped = self.stopped or self.budget.reason
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
     async def _answer_all(self) -> None:
         earlier = await self.journal.answers()
         for answer in earlier:
-            self._budget.count(answer.reply, earlier=True)
+            self.budget.count(answer.reply, earlier=True)
+        for call in await self.journal.calls():
+            self.budget.count_judgement(call.reply, failed=call.failure, earlier=True)
         start = time.perf_counter()
-        await self._ask_all({answer.key for answer in earlier})
+        if self.asks:
+            await self._ask_all({answer.key for answer in earlier})
         self.answering_s = time.perf_counter() - start
-        self.stopped = self.stopped or self._budget.reason
         self._answers.end()
+        if self.judging is not None:
+            self.judging.end_of_answers()
 
     async def _ask_all(self, answered: set[CallKey]) -> None:
         async with asyncio.TaskGroup() as questions:
@@ -109,12 +120,12 @@ class Engine:
                 if call.key in answered:
                     continue
                 await self._limiter.acquire()
-                if self.stopped or not self._budget.reserve():
+                if self.stopped or not self.budget.reserve():
                     self._limiter.release()
                     return
                 question = questions.create_task(self._answer(call))
                 question.add_done_callback(self._release)
-                if self._budget.must_wait:
+                if self.budget.must_wait:
                     await question
 
     def _release(self, question: asyncio.Task[None]) -> None:
@@ -124,53 +135,83 @@ class Engine:
         """Ask one question and keep its answer; until that is done it is in flight, and a kill may lose it."""
         try:
             reply = await self._generate(call)
-        except _Unreachable as unreachable:
+        except Unreachable as unreachable:
             self.stopped = self.stopped or str(unreachable)
             return
-        self._budget.count(reply)
+        self.budget.count(reply)
         await self.journal.append(call, reply)
         self._answers.advance()
+        if self.judging is not None:
+            self.judging.answered(call.key)
         self.context.observer.answered(call.system, reply)
 
     async def _generate(self, call: Call) -> Reply:
-        """Try until there is an answer, or a failure that another try does not help."""
         trace = new_trace(call.system) if self.recorder is not None else None
-        tries = AsyncRetrying(
-            retry=retry_if_result(_may_retry), stop=stop_after_attempt(TRIES), wait=_pause, retry_error_callback=_last
-        )
-        attempt: Attempt = await tries(self._try, call, trace)
-        if not attempt.reply.outcome.is_error:
-            self._limiter.answered(attempt.reply.latency_s)
-        reply = replace(attempt.reply, tries=tries.statistics["attempt_number"])
+
+        async def once() -> Attempt:
+            return await self.targets[call.system].generate(call.example, trace)
+
+        reply = await self._caller.call(once)
         return replace(reply, trace_id=trace.trace_id, span_id=trace.span_id) if trace else reply
 
-    async def _try(self, call: Call, trace: TraceContext | None) -> Attempt:
-        """One try that reaches the target."""
-        while (attempt := await self.targets[call.system].generate(call.example, trace)).unreachable:
-            await self._wait_for_target(attempt.reply.message)
-        self._unreachable_since = None
-        if attempt.reply.outcome in (Outcome.RATE_LIMITED, Outcome.TIMEOUT):
-            self._limiter.throttled(attempt.retry_after_s)
-        return attempt
-
-    async def _wait_for_target(self, problem: str) -> None:
-        now = time.monotonic()
-        self._unreachable_since = self._unreachable_since or now
-        if self.stopped or now - self._unreachable_since > PATIENCE_S:
-            raise _Unreachable(f"the gateway was unreachable for {PATIENCE_S:g} s: {problem}.")
-        await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311
+    def _is_stopped(self) -> bool:
+        return self.stopped is not None
 
     # --- scoring ----------------------------------------------------------------------------------------------------
 
     async def _score_all(self) -> None:
+        self._ready += await self.journal.unrecorded()
         await self._follow(self.journal.unscored, self._score, self._answers)
-        self._scores.end()
+        self._code_scores.end()
+        if self.judging is None:
+            self._scores.end()
 
     async def _score(self, answers: list[Answer]) -> None:
         scored = await self.scorer.score(answers)
-        await self.journal.add_scores(scored)
+        if self.judging is None:
+            await self.journal.add_scores(scored)
+            self._completed(scored)
+            return
+        self._not_scored |= {answer.seq for answer in scored if not answer.scored}
+        await self.journal.add_scores([replace(answer, scored=False) for answer in scored])
+        self._code_scored = scored[-1].seq
+        self._code_scores.advance()
+
+    async def _judge_all(self, judging: Judging) -> None:
+        """Judge what has all other scores, beside the answering; then planted answers, which may be the same texts."""
+        slots = asyncio.Semaphore(JUDGED_AT_ONCE)
+        async with asyncio.TaskGroup() as judgements:
+
+            async def start(answers: list[Answer]) -> None:
+                for answer in answers:
+                    await slots.acquire()
+                    task = judgements.create_task(self._judge(judging, answer))
+                    task.add_done_callback(lambda _: slots.release())
+
+            await self._follow(self._unjudged, start, self._code_scores)
+            for metric, planted in self.planted.items():
+                judgements.create_task(judging.plant(metric, planted))
+        self._scores.end()
+
+    async def _unjudged(self, after: int, limit: int) -> list[Answer]:
+        """Answers that have all scores but a judge's."""
+        return [answer for answer in await self.journal.unscored(after, limit) if answer.seq <= self._code_scored]
+
+    async def _judge(self, judging: Judging, answer: Answer) -> None:
+        if answer.seq in self._not_scored:
+            return
+        try:
+            judged = await judging.judge(answer)
+        except NotScored:
+            return
+        await self.journal.complete(judged)
+        self._completed([judged])
+
+    def _completed(self, answers: list[Answer]) -> None:
+        """Let answers with all their scores be recorded."""
+        self._ready += [answer.seq for answer in answers]
         self._scores.advance()
-        self.context.observer.scored(scored)
+        self.context.observer.scored(answers)
 
     # --- recording --------------------------------------------------------------------------------------------------
 
@@ -181,7 +222,9 @@ class Engine:
                 await asyncio.sleep(_REOPEN_S)
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._follow(self._untraced, self._trace, self._answers, batch=SPANS))
-                stages.create_task(self._follow(self.journal.unrecorded, self._record, self._scores))
+                if self.judging is not None:
+                    stages.create_task(self._follow(self._untraced_calls, self._trace_calls, self._scores, batch=SPANS))
+                stages.create_task(self._record_ready())
             await self._verify(recorder)
         except* PhoenixError as group:
             self.unrecorded = str(_first(group))
@@ -189,6 +232,19 @@ class Engine:
     async def _open(self, recorder: Recorder) -> None:
         if recorder.recording is None:
             await recorder.open(self.context.on_progress)
+
+    async def _record_ready(self) -> None:
+        """Record answers in the order in which their scores are complete."""
+        while True:
+            finished = self._scores.has_ended
+            numbers = self._ready[:BATCH]
+            if numbers:
+                if await self._patiently(self._record, await self.journal.by_number(numbers)):
+                    del self._ready[: len(numbers)]
+            elif finished:
+                return
+            else:
+                await self._scores.more()
 
     async def _record(self, answers: list[Answer]) -> None:
         assert self.recorder is not None, "only then"
@@ -206,11 +262,22 @@ class Engine:
         await self.recorder.trace(answers)
         await asyncio.sleep(_TRACE_EVERY_S)
 
+    async def _untraced_calls(self, after: int, limit: int) -> list[JudgeCall]:
+        """Calls of judges whose span is not sent."""
+        if after:
+            await self.journal.set_traced(after, "traced_calls")
+        return await self.journal.calls(after or await self.journal.traced("traced_calls"), limit)
+
+    async def _trace_calls(self, calls: list[JudgeCall]) -> None:
+        assert self.recorder is not None, "only then"
+        await self.recorder.trace_calls(calls)
+        await asyncio.sleep(_TRACE_EVERY_S)
+
     async def _verify(self, recorder: Recorder) -> None:
         """Ask Phoenix whether it has all, and record again what it lacks."""
         answers = await self.journal.answers()
-        await recorder.trace_again(answers)
-        scored = [answer for answer in answers if answer.scores is not None]
+        await recorder.trace_again(answers, await self.journal.calls())
+        scored = [answer for answer in answers if answer.scored]
         missing = await recorder.missing(scored)
         if missing:
             self.context.on_progress(f"Phoenix lacks {len(missing)} of {len(scored)} answers: recording them again")
@@ -223,7 +290,12 @@ class Engine:
     # --- stages -----------------------------------------------------------------------------------------------------
 
     async def _follow(
-        self, fetch: Fetch, work: Callable[[list[Answer]], Awaitable[None]], before: _Stage, *, batch: int = BATCH
+        self,
+        fetch: Fetch[_Numbered],
+        work: Callable[[list[_Numbered]], Awaitable[None]],
+        before: _Stage,
+        *,
+        batch: int = BATCH,
     ) -> None:
         """Work on what the stage before leaves in the journal until that is done and nothing is left."""
         after = 0
@@ -253,7 +325,8 @@ class Engine:
 class _Stage:
     """How far a stage is: the one after it waits for more, or for the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, gather_s: float = _GATHER_S) -> None:
+        self._gather_s = gather_s
         self._news = asyncio.Event()
         self.has_ended = False
 
@@ -270,23 +343,8 @@ class _Stage:
         """Wait until there is more or the end, and a moment longer, so that work comes in batches."""
         await self._news.wait()
         if not self.has_ended:
-            await asyncio.sleep(_GATHER_S)
+            await asyncio.sleep(self._gather_s)
             self._news.clear()
-
-
-def _may_retry(attempt: Attempt) -> bool:
-    return attempt.retry
-
-
-def _last(state: RetryCallState) -> Attempt:
-    """The result of the last try."""
-    assert state.outcome is not None, "there was a try"
-    attempt: Attempt = state.outcome.result()
-    return attempt
-
-
-def _pause(state: RetryCallState) -> float:
-    return pause(state, _last(state).retry_after_s)
 
 
 def _first(error: BaseException) -> BaseException:

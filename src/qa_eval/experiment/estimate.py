@@ -7,12 +7,18 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from qa_eval.experiment.calibration import plant
+from qa_eval.experiment.functions import find_judges
 from qa_eval.experiment.plan import Plan
 from qa_eval.litellm_sdk import price, sdk
+from qa_eval.metrics.judgement import SYSTEM
+from qa_eval.metrics.judges import Judge, PreferenceJudge
 from qa_eval.spec.model import SystemSpec
 from qa_eval.targets.prompt import render
 
 SCHEMA = "qa-eval/estimate@2"
+_JUDGEMENT = 60
+"""Tokens of a judgement: two sentences and a label."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class CostEstimate:
     examples: int
     repeat: int
     systems: tuple[SystemEstimate, ...]
+    judges: tuple[SystemEstimate, ...] = ()
+    """What the judges would use, planted answers included, under the names of their metrics."""
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--dry-run --json` prints."""
@@ -55,6 +63,9 @@ class CostEstimate:
                 f"{each.system}: {each.calls} calls, about {each.prompt_tokens} tokens in and "
                 f"{each.completion_tokens} out, {cost}"
             )
+        for each in self.judges:
+            cost = "no price is known" if each.cost_usd is None else f"about {each.cost_usd:.4f} USD"
+            lines.append(f"judge {each.system}: at most {each.calls} calls, {cost}")
         return "\n".join([*lines, "Prices are LiteLLM's; a guardrail costs extra."])
 
 
@@ -69,7 +80,30 @@ def estimate(plan: Plan, deployments: Mapping[str, Sequence[str]]) -> CostEstima
     answers = [fmean(map(_tokens, e.references)) if e.references else 1.0 for e in plan.dataset]
     tokens_out = round(sum(answers)) * plan.spec.repeat
     systems = tuple(_estimate(plan, system, tokens_out, deployments) for system in plan.metadata.systems)
-    return CostEstimate(plan.dataset.name, len(plan.dataset), plan.spec.repeat, systems)
+    judges = find_judges(plan.spec, plan.dataset.fields)
+    planted = plant(judges, plan)
+    judging = tuple(_judging(plan, judge, len(planted.get(judge.name, ())), deployments) for judge in judges)
+    return CostEstimate(plan.dataset.name, len(plan.dataset), plan.spec.repeat, systems, judging)
+
+
+def _judging(
+    plan: Plan, judge: Judge | PreferenceJudge, planted: int, deployments: Mapping[str, Sequence[str]]
+) -> SystemEstimate:
+    """What a judge would use if every system gave a reference as its answer."""
+    examples = plan.dataset.examples
+    answers = [next(iter(example.references), "an answer") for example in examples]
+    if isinstance(judge, PreferenceJudge):
+        each, systems = 2, len(plan.metadata.systems) - 1
+        requests = [judge.requests(*pair, pair[1])[0] for pair in zip(examples, answers, strict=True)]
+    else:
+        each, systems = 1, len(plan.metadata.systems)
+        requests = [judge.request(*pair) for pair in zip(examples, answers, strict=True)]
+    calls = each * systems * plan.questions_per_system + planted
+    tokens_in = round(calls * fmean(_tokens(f"{SYSTEM}\n{request.content}") for request in requests))
+    tokens_out = calls * _JUDGEMENT
+    prices = [found for row in deployments.get(judge.model, (judge.model,)) if (found := price(row))]
+    costs = [tokens_in * read + tokens_out * write for read, write in prices]
+    return SystemEstimate(judge.name, calls, tokens_in, tokens_out, min(costs, default=None), max(costs, default=None))
 
 
 def _estimate(

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.metadata import RunMetadata
-from qa_eval.experiment.scoring import SIMILARITY, similarity_evaluation
+from qa_eval.experiment.scoring import similarity_evaluation
 from qa_eval.metrics import f1
 from qa_eval.metrics.base import Score
+from qa_eval.metrics.definition import MetricDefinition
 from qa_eval.metrics.explain import answer_facts
+from qa_eval.metrics.registry import SIMILARITY
 from qa_eval.phoenix.experiments import Evaluation
-from qa_eval.spec.model import BUILT_IN_METRICS
 from qa_eval.words import counted
 
 
 def evaluations_of(answer: Answer, metadata: RunMetadata) -> list[Evaluation]:
     """The evaluations of one scored answer."""
-    assert answer.scores is not None, "only what is scored is recorded"
-    evaluations = [_of_score(score, answer, metadata.embedder) for score in answer.scores]
+    assert answer.scored, "only what is scored is recorded"
+    definitions = metadata.definitions
+    evaluations = [_of_score(score, definitions[score.name], answer, metadata) for score in answer.scores]
     if answer.reply.cost_usd is not None:
         # The gateway's own figure, its guardrail included: Phoenix prices the tokens alone.
         evaluations.append(Evaluation("cost_usd", answer.reply.cost_usd))
-    facts = metadata.spec.recording.facts and answer.reply.outcome.is_answer
-    return evaluations + (_facts(answer) if facts else [])
+    facts = _facts(answer) if metadata.spec.recording.facts and answer.reply.outcome.is_answer else []
+    return evaluations + [fact for fact in facts if fact.name not in definitions]
 
 
-def _of_score(score: Score, answer: Answer, embedder: str) -> Evaluation:
+def _of_score(score: Score, definition: MetricDefinition, answer: Answer, metadata: RunMetadata) -> Evaluation:
     label, explanation = score.label, score.explanation
-    if score.name in BUILT_IN_METRICS and answer.reply.outcome.is_answer:
+    if definition.scores_unanswerable and answer.reply.outcome.is_answer:
         label, explanation = _explained(score, answer)
     if score.name == SIMILARITY:
-        return Evaluation(similarity_evaluation(embedder), score.value, label, explanation, {"embedder": embedder})
+        named = similarity_evaluation(metadata.embedder)
+        return Evaluation(named, score.value, label, explanation, {"embedder": metadata.embedder})
+    if definition.source == "judge":
+        about = {"judge": metadata.judge_model(score.name)}
+        return Evaluation(score.name, score.value, label, explanation, about, error=score.error, kind="LLM")
     return Evaluation(score.name, score.value, label, explanation, error=score.error)
 
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qa_eval.errors import PhoenixError, PhoenixUnavailable
 from qa_eval.experiment.async_journal import AsyncJournal
+from qa_eval.experiment.budget import Budget
+from qa_eval.experiment.calibration import plant, warning_of
 from qa_eval.experiment.engine import Engine
-from qa_eval.experiment.functions import Functions
+from qa_eval.experiment.functions import Functions, built_in, find_judges
+from qa_eval.experiment.judging import Judging
 from qa_eval.experiment.metadata import RunEnd, Servers
 from qa_eval.experiment.observer import RunContext
 from qa_eval.experiment.plan import Plan
 from qa_eval.experiment.recorder import Recorder
 from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.runs import read_result
-from qa_eval.experiment.scoring import SIMILARITY, Scorer, SimilarityScorer, load_similarity
+from qa_eval.experiment.scoring import Scorer, SimilarityScorer, load_similarity
+from qa_eval.metrics.judges import Judge, PreferenceJudge
+from qa_eval.metrics.registry import SIMILARITY
 from qa_eval.phoenix.client import Phoenix
 from qa_eval.targets.build import asks_gateway, build_targets, is_traced
 from qa_eval.targets.gateway import GatewayClient
 from qa_eval.tracing.provider import NestedSpans, instrumented
+from qa_eval.words import counted
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,9 @@ class Run:
     resumes: bool = False
     """Whether its journal exists already."""
     retry_failed: bool = False
-    """Whether what ended in an error is asked again."""
+    """Whether what ended in an error is asked, or judged, again."""
+    asks: bool = True
+    """Whether questions are asked; otherwise only scores are added."""
 
 
 async def execute(run: Run) -> RunResult:
@@ -50,39 +59,101 @@ async def execute(run: Run) -> RunResult:
         journal = await _open(resources, run) if run.resumes else None
         plan, servers = run.plan, run.servers
         client = await _gateway(resources, servers, plan.spec.limits.timeout)
-        if journal is None or await journal.count_answers() < len(plan):
-            await _check_models(client, plan)
+        await _check_models(client, plan, asks=journal is None or await journal.count_answers() < len(plan))
         similarity = await _similarity(plan, servers)
-        if journal is None:
+        if journal is None or not run.asks:
             plan = _with_embedder(plan, similarity)
+        if journal is None:
             journal = await resources.enter_async_context(await AsyncJournal.create(run.journal, plan))
-        engine = Engine(
-            plan,
-            journal,
-            build_targets(
-                plan.metadata.systems,
-                version=plan.dataset.version,
-                client=client,
-                gateway_key=servers.gateway_key,
-                tasks=run.functions.tasks,
-                timeout_s=plan.spec.limits.timeout,
-            ),
-            Scorer(
-                plan.dataset,
-                [metric.name for metric in plan.spec.metrics],
-                None if similarity is None else similarity.score,
-                run.functions.metrics,
-            ),
-            await _recorder(resources, run, plan, journal, client),
-            run.context,
-        )
-        return await _finish(engine)
+        elif not run.asks:
+            await _add_metrics(journal, plan)
+        judges = find_judges(plan.spec, plan.dataset.fields)
+        for warning in dict.fromkeys(warning_of(plan, judge) for judge in judges):
+            if warning is not None:
+                run.context.on_progress(f"Warning: {warning}.")
+        return await _finish(await _engine(resources, run, plan, journal, client, similarity))
+
+
+async def _engine(
+    resources: AsyncExitStack,
+    run: Run,
+    plan: Plan,
+    journal: AsyncJournal,
+    client: GatewayClient | None,
+    similarity: SimilarityScorer | None,
+) -> Engine:
+    """The engine of a run, with its targets, its judges and its recorder."""
+    spec, version = plan.spec, plan.dataset.version
+    judges = find_judges(spec, plan.dataset.fields)
+    planted = plant(judges, plan)
+    budget = Budget(
+        spec.limits,
+        len(plan),
+        judgements=sum(2 if isinstance(judge, PreferenceJudge) else 1 for judge in judges),
+        planted=sum(map(len, planted.values())),
+    )
+    judging = _judging(plan, judges, client, journal, budget)
+    return Engine(
+        plan,
+        journal,
+        build_targets(
+            plan.metadata.systems,
+            version=version,
+            client=client,
+            gateway_key=run.servers.gateway_key,
+            tasks=run.functions.tasks,
+            timeout_s=spec.limits.timeout,
+        ),
+        Scorer(
+            version,
+            [plan.metadata.definitions[metric.name] for metric in spec.metrics if not metric.judge],
+            {**built_in(spec, version), **run.functions.metrics},
+            None if similarity is None else similarity.score,
+            None if judging is None else judging.llm_caller,
+        ),
+        budget,
+        judging,
+        planted,
+        await _recorder(resources, run, plan, journal, client),
+        run.context,
+        asks=run.asks,
+    )
+
+
+def _judging(
+    plan: Plan,
+    judges: Sequence[Judge | PreferenceJudge],
+    client: GatewayClient | None,
+    journal: AsyncJournal,
+    budget: Budget,
+) -> Judging | None:
+    if not any(metric.source == "judge" for metric in plan.metadata.definitions.values()):
+        return None
+    assert client is not None, "its servers were checked"
+    return Judging(
+        judges,
+        client,
+        journal,
+        budget,
+        concurrency=plan.spec.slots,
+        version=plan.dataset.version,
+        baseline=plan.metadata.baseline,
+    )
+
+
+async def _add_metrics(journal: AsyncJournal, plan: Plan) -> None:
+    """Keep the metrics that `evaluate` adds to a run; what is scored and recorded without them is not complete."""
+    if (await journal.plan()).spec.metrics != plan.spec.metrics:
+        await journal.set_metadata(plan.metadata)
+        await journal.reopen_scores()
 
 
 async def _open(resources: AsyncExitStack, run: Run) -> AsyncJournal:
     journal = await resources.enter_async_context(await AsyncJournal.open(run.journal))
     if run.retry_failed:
         run.context.on_progress(f"{await journal.discard_failures()} failed questions are asked again")
+        if again := await journal.discard_failed_calls():
+            run.context.on_progress(f"{counted(again, 'answer')} without all scores are scored again")
     return journal
 
 
@@ -93,15 +164,16 @@ async def _gateway(resources: AsyncExitStack, servers: Servers, timeout_s: float
     return await resources.enter_async_context(client)
 
 
-async def _check_models(client: GatewayClient | None, plan: Plan) -> None:
-    models = [str(system.model) for system in plan.metadata.systems if asks_gateway(system)]
+async def _check_models(client: GatewayClient | None, plan: Plan, *, asks: bool) -> None:
+    models = [str(system.model) for system in plan.metadata.systems if asks and asks_gateway(system)]
+    models += [model for name in plan.metadata.definitions if (model := plan.metadata.judge_model(name))]
     if models and client is not None:
         await client.check(list(dict.fromkeys(models)))
 
 
 async def _similarity(plan: Plan, servers: Servers) -> SimilarityScorer | None:
     """The similarity, where it is a metric of the run."""
-    if SIMILARITY not in [metric.name for metric in plan.spec.metrics]:
+    if SIMILARITY not in plan.metadata.definitions:
         return None
     return await asyncio.to_thread(load_similarity, plan.spec.similarity, servers.gateway_url, servers.gateway_key)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from qa_eval.experiment.metadata import DatasetMetadata, PhoenixExperiment, Recording, RunMetadata
-from qa_eval.spec.model import BUILT_IN_METRICS, ExperimentSpec
+from qa_eval.spec.metrics import DEFAULT_METRICS
+from qa_eval.spec.model import ExperimentSpec
 
 Rows = Iterable[tuple[Any, ...]]
 _OLD_BUILT_IN = ("exact_match", "f1", "semantic_similarity")
@@ -54,7 +55,7 @@ def _spec(settings: dict[str, Any], place: dict[str, Any], recorded: bool, simil
     return ExperimentSpec.model_validate(
         {
             "systems": [_system(model, target, settings) for model in settings["models"]],
-            "metrics": [*BUILT_IN_METRICS, *settings.get("metrics", ())],
+            "metrics": [*DEFAULT_METRICS, *settings.get("metrics", ())],
             "similarity": similarity,
             "repeat": settings.get("repeat", 1),
             "concurrency": settings.get("concurrency") or "auto",

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
-from datetime import datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +19,27 @@ from filelock import FileLock, Timeout
 from qa_eval.data.examples import Dataset, Example, PhoenixOrigin
 from qa_eval.errors import InputError
 from qa_eval.experiment.answers import Answer
+from qa_eval.experiment.journal_judging import JudgingTables
+from qa_eval.experiment.journal_schema import (
+    ADDED,
+    COLUMNS,
+    ERRORS,
+    FAILED,
+    FORMAT,
+    SCHEMA,
+    read_reply,
+)
 from qa_eval.experiment.metadata import Recording, RunEnd, RunMetadata
-from qa_eval.experiment.plan import Plan
+from qa_eval.experiment.plan import CallKey, Plan
 from qa_eval.metrics.base import Score
-from qa_eval.targets.outcome import Outcome, Reply
-
-FORMAT = 4
-_ANSWER = """
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, system TEXT NOT NULL, example_id TEXT NOT NULL, repetition INTEGER NOT NULL,
-    outcome TEXT NOT NULL, text TEXT NOT NULL, started_at TEXT NOT NULL, latency_s REAL NOT NULL,
-    message TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, cost_usd REAL,
-    deployment TEXT, deployment_model TEXT, fallbacks INTEGER, gateway_retries INTEGER, tries INTEGER NOT NULL,
-    trace_id TEXT, span_id TEXT"""
-SCHEMA = f"""
-CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE examples (id TEXT PRIMARY KEY, position INTEGER NOT NULL, content TEXT NOT NULL) STRICT;
-CREATE TABLE answers ({_ANSWER}, UNIQUE (system, example_id, repetition)) STRICT;
-CREATE TABLE retried ({_ANSWER}) STRICT;
-CREATE TABLE scored (answer INTEGER PRIMARY KEY) STRICT;
-CREATE TABLE scores (
-    answer INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL,
-    value REAL, label TEXT, explanation TEXT, error TEXT, PRIMARY KEY (answer, name)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE recorded (answer INTEGER PRIMARY KEY, phoenix_run_id TEXT NOT NULL) STRICT;
-"""
-REPLY_FIELDS = tuple(field.name for field in fields(Reply))
-COLUMNS = ("system", "example_id", "repetition", *REPLY_FIELDS)
-_ERRORS = tuple(str(outcome) for outcome in Outcome if outcome.is_error)
-_FAILED = f"outcome IN ({', '.join('?' * len(_ERRORS))})"
 
 
-class JournalFile:
+class JournalFile(JudgingTables):
     """One journal."""
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        super().__init__(database)
         self.path = path
-        self._db = database
         self._examples: dict[str, Example] = {}
         self._lock: FileLock | None = None
         self._is_old = False
@@ -105,7 +89,7 @@ class JournalFile:
 
     def fill(self, metadata: RunMetadata, examples: Iterable[Example]) -> None:
         """Make the tables of a new journal and keep the plan."""
-        self._db.executescript(SCHEMA)
+        self._db.executescript(SCHEMA + ADDED)
         self._examples = {example.id: example for example in examples}
         with self._db:
             self._set("format", FORMAT)
@@ -159,6 +143,11 @@ class JournalFile:
         stored = self._get("recording")
         return None if stored is None else Recording.model_validate(stored)
 
+    def set_metadata(self, metadata: RunMetadata) -> None:
+        """Replace what was fixed when the run started: `evaluate` adds metrics."""
+        with self._db:
+            self._set("metadata", metadata.to_data())
+
     def set_recording(self, recording: Recording) -> None:
         """Keep what the run has in Phoenix."""
         with self._db:
@@ -173,14 +162,14 @@ class JournalFile:
         with self._db:
             self._set("end", end.model_dump(mode="json"))
 
-    def traced(self) -> int:
-        """The number of the last answer whose span was sent."""
-        return int(self._get("traced") or 0)
+    def traced(self, what: str = "traced") -> int:
+        """The number of the last answer whose span was sent; or with `traced_calls` of the last judge's call."""
+        return int(self._get(what) or 0)
 
-    def set_traced(self, seq: int) -> None:
-        """Keep the number of the last answer whose span was sent."""
+    def set_traced(self, seq: int, what: str = "traced") -> None:
+        """Keep the number of the last answer, or judge's call, whose span was sent."""
         with self._db:
-            self._set("traced", seq)
+            self._set(what, seq)
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
@@ -191,15 +180,23 @@ class JournalFile:
             self._db.executemany(f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({marks})", rows)  # noqa: S608
 
     def add_scores(self, answers: Sequence[Answer]) -> None:
-        """Keep the scores of some answers."""
+        """Keep the scores of some answers, and of each whether it has them all."""
+        positions = {metric.name: position for position, metric in enumerate(self.metadata().spec.metrics)}
         rows = [
-            (answer.seq, position, score.name, score.value, score.label, score.explanation, score.error)
+            (answer.seq, positions[score.name], score.name, score.value, score.label, score.explanation, score.error)
             for answer in answers
-            for position, score in enumerate(answer.scores or ())
+            for score in answer.scores
         ]
+        complete = [(answer.seq,) for answer in answers if answer.scored]
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            self._db.executemany("INSERT OR REPLACE INTO scored VALUES (?)", [(answer.seq,) for answer in answers])
+            self._db.executemany("INSERT OR REPLACE INTO scored VALUES (?)", complete)
+
+    def reopen_scores(self) -> None:
+        """Make room for metrics that were added: no answer has all its scores, and Phoenix lacks some of each."""
+        with self._db:
+            self._db.execute("DELETE FROM scored")
+            self._db.execute("DELETE FROM recorded")
 
     def add_recorded(self, recorded: Sequence[tuple[Answer, str]]) -> None:
         """Keep that Phoenix has some answers with all their evaluations, under these run ids of its own."""
@@ -215,19 +212,33 @@ class JournalFile:
     def discard_failures(self) -> int:
         """Make room to ask again what failed; the failures move to a table of their own. Returns how many."""
         with self._db:
-            self._db.execute(f"INSERT INTO retried SELECT * FROM answers WHERE {_FAILED}", _ERRORS)  # noqa: S608
-            failed = f"(SELECT seq FROM answers WHERE {_FAILED})"  # noqa: S608
+            self._db.execute(f"INSERT INTO retried SELECT * FROM answers WHERE {FAILED}", ERRORS)  # noqa: S608
+            failed = f"(SELECT seq FROM answers WHERE {FAILED})"  # noqa: S608
             for table in ("scored", "scores", "recorded"):
-                self._db.execute(f"DELETE FROM {table} WHERE answer IN {failed}", _ERRORS)  # noqa: S608
-            return self._db.execute(f"DELETE FROM answers WHERE {_FAILED}", _ERRORS).rowcount  # noqa: S608
+                self._db.execute(f"DELETE FROM {table} WHERE answer IN {failed}", ERRORS)  # noqa: S608
+            return self._db.execute(f"DELETE FROM answers WHERE {FAILED}", ERRORS).rowcount  # noqa: S608
 
     def unscored(self, after: int, limit: int) -> list[Answer]:
         """Answers without scores whose number is above `after`, in order."""
         return self._select("a.seq > ? AND s.answer IS NULL", after, limit)
 
-    def unrecorded(self, after: int, limit: int) -> list[Answer]:
-        """Scored answers that Phoenix does not have, whose number is above `after`, in order."""
-        return self._select("a.seq > ? AND s.answer IS NOT NULL AND r.answer IS NULL", after, limit)
+    def unrecorded(self) -> list[int]:
+        """The numbers of the scored answers that Phoenix does not have."""
+        query = "SELECT answer FROM scored WHERE answer NOT IN (SELECT answer FROM recorded) ORDER BY answer"
+        return [number for (number,) in self._db.execute(query)]
+
+    def by_number(self, numbers: Sequence[int]) -> list[Answer]:
+        """Answers by their numbers, in order."""
+        if not numbers:
+            return []
+        within = f"a.seq > ? AND a.seq IN ({', '.join(map(str, numbers))})"
+        return self._select(within, 0, -1)
+
+    def find(self, key: CallKey) -> Answer | None:
+        """The answer to one question; None where it has none yet."""
+        query = "SELECT seq FROM answers WHERE system = ? AND example_id = ? AND repetition = ?"
+        row = self._db.execute(query, key).fetchone()
+        return None if row is None else self.by_number(row)[0]
 
     def answers(self, after: int = 0, limit: int = -1) -> list[Answer]:
         """Answers whose number is above `after`, in order."""
@@ -236,6 +247,10 @@ class JournalFile:
     def count_answers(self) -> int:
         """How many answers there are."""
         return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+    def count_scored(self) -> int:
+        """How many answers have all their scores."""
+        return int(self._db.execute("SELECT count(*) FROM scored").fetchone()[0])
 
     def count_recorded(self) -> int:
         """How many answers Phoenix has."""
@@ -267,11 +282,23 @@ class JournalFile:
             raise InputError(f"{self.path} was written by another version of qa-eval: use that version for it.")
         elif write:
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(ADDED)
+        else:
+            self._add_tables()
         rows = self._db.execute("SELECT content FROM examples ORDER BY position").fetchall()
         for (content,) in rows:
             values = json.loads(content)
             example = Example(**(values | {"references": tuple(values["references"])}))
             self._examples[example.id] = example
+
+    def _add_tables(self) -> None:
+        """The tables that the file lacks because a version before them wrote it, in memory and empty."""
+        self._db.execute("ATTACH ':memory:' AS added")
+        present = {name for (name,) in self._db.execute("SELECT name FROM main.sqlite_master")}
+        for statement in filter(str.strip, ADDED.split(";")):
+            name = statement.split("EXISTS ")[1].split()[0]
+            if name not in present:
+                self._db.execute(statement.replace(f"EXISTS {name}", f"EXISTS added.{name}"))
 
     def _convert(self, write: bool) -> None:
         """Read a journal of the format before, in memory."""
@@ -283,7 +310,7 @@ class JournalFile:
             self.check_resumable()
         old, self._db = self._db, sqlite3.connect(":memory:", check_same_thread=False)
         try:
-            self._db.executescript(SCHEMA)
+            self._db.executescript(SCHEMA + ADDED)
             with self._db:
                 for table, rows in convert(old):
                     for row in rows:
@@ -314,7 +341,7 @@ class JournalFile:
         scores: dict[int, list[Score]] = {}
         query = (
             "SELECT answer, value, label, explanation, error, name FROM scores "
-            "WHERE answer BETWEEN ? AND ? ORDER BY answer, position"
+            "WHERE answer BETWEEN ? AND ? ORDER BY answer, position, name"
         )
         for answer, *score in self._db.execute(query, (first, last)):
             scores.setdefault(answer, []).append(Score(*score))
@@ -326,25 +353,8 @@ class JournalFile:
             system=system,
             example=self._examples[example_id],
             reply=read_reply(reply),
-            scores=None if scored is None else tuple(scores.get(seq, ())),
+            scores=tuple(scores.get(seq, ())),
+            scored=scored is not None,
             repetition=repetition,
             seq=seq,
         )
-
-
-def answer_row(system: str, example_id: str, repetition: int, reply: Reply) -> tuple[Any, ...]:
-    """An answer as a row of `COLUMNS`."""
-    values: Mapping[str, Any] = {
-        **{name: getattr(reply, name) for name in REPLY_FIELDS},
-        "outcome": reply.outcome.value,
-        "started_at": reply.started_at.isoformat(),
-    }
-    return (system, example_id, repetition, *(values[name] for name in REPLY_FIELDS))
-
-
-def read_reply(row: Sequence[Any]) -> Reply:
-    """A reply from the columns `REPLY_FIELDS`."""
-    values = dict(zip(REPLY_FIELDS, row, strict=True))
-    values["outcome"] = Outcome(values["outcome"])
-    values["started_at"] = datetime.fromisoformat(values["started_at"])
-    return Reply(**values)

@@ -6,11 +6,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from qa_eval.data.examples import SquadVersion
+from qa_eval.metrics.definition import MetricDefinition
+from qa_eval.metrics.registry import default_primary, definition_of, is_own
 from qa_eval.spec.model import ExperimentSpec, SystemSpec
 
 
@@ -67,10 +70,30 @@ class RunMetadata(_Stored):
         """The systems' names."""
         return tuple(str(system.name) for system in self.spec.systems)
 
+    @cached_property
+    def definitions(self) -> Mapping[str, MetricDefinition]:
+        """What is known of each metric, by name, in their order."""
+        return {metric.name: definition_of(metric) for metric in self.spec.metrics}
+
     @property
-    def custom_metrics(self) -> tuple[str, ...]:
-        """The metrics that are not built in, by name."""
-        return tuple(metric.name for metric in self.spec.metrics if not metric.built_in)
+    def primary(self) -> tuple[str, ...]:
+        """The metrics whose differences are tested: chosen before, F1, or the first."""
+        return self.spec.primary or default_primary(tuple(self.definitions))
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The metrics that are functions of the user's, by name."""
+        return tuple(metric.name for metric in self.spec.metrics if is_own(metric))
+
+    @property
+    def baseline(self) -> str:
+        """The system that others are compared with."""
+        return self.spec.gate.baseline or self.system_names[0]
+
+    def judge_model(self, metric: str) -> str:
+        """The model group that judges; empty where the metric is no judge."""
+        spec = next(each for each in self.spec.metrics if each.name == metric)
+        return (spec.model or self.spec.judges.model or "") if spec.judge else spec.model or ""
 
     def to_data(self) -> dict[str, Any]:
         """As the journal stores it."""

@@ -10,6 +10,8 @@ from qa_eval.errors import InputError
 from qa_eval.experiment.metadata import DatasetMetadata, RunMetadata, Servers, new_run_id
 from qa_eval.experiment.observer import OnProgress
 from qa_eval.experiment.plan import Plan
+from qa_eval.metrics.registry import applies, definition_of
+from qa_eval.spec.metrics import MetricSpec
 from qa_eval.spec.model import ExperimentSpec, PromptSpec, SystemSpec
 from qa_eval.spec.systems import resolve_systems
 from qa_eval.targets.build import asks_gateway, check_system, says_cost
@@ -35,7 +37,7 @@ def make_plan(
     systems = tuple(_with_prompt(system, dataset, servers) for system in resolved.systems)
     for system in systems:
         check_system(system)
-    resolved = _usable_metrics(resolved.model_copy(update={"systems": systems}), dataset, on_progress)
+    resolved = usable_metrics(resolved.model_copy(update={"systems": systems}), dataset, on_progress)
     check_limits(resolved)
     metadata = RunMetadata(
         run_id=new_run_id(),
@@ -73,6 +75,9 @@ def check_servers(spec: ExperimentSpec) -> None:
         raise InputError(
             "No gateway given. Use `local` to start one here, `stack` for one on AWS, or `gateway` for a running one."
         )
+    judge = next((metric.name for metric in spec.metrics if definition_of(metric).source == "judge"), None)
+    if not servers.gateway and judge is not None:
+        raise InputError(f"The judge {judge} needs a gateway: use `gateway` or `local`.")
     if not servers.gateway and spec.similarity == "gateway":
         raise InputError("`similarity` gateway needs a gateway: use `gateway` or `local`, or another `similarity`.")
     if spec.recording.phoenix and not servers.phoenix:
@@ -99,13 +104,20 @@ def _fetched(prompt: PromptSpec, servers: Servers) -> PromptSpec:
     return fetch_prompt(servers.phoenix_url, servers.phoenix_key, source.removeprefix("phoenix:"))
 
 
-def _usable_metrics(spec: ExperimentSpec, dataset: Dataset, on_progress: OnProgress) -> ExperimentSpec:
-    """Without references, the metrics that compare with them are left out."""
-    needing = [metric.name for metric in spec.metrics if metric.built_in]
-    if dataset.labelled or not needing:
+def usable_metrics(spec: ExperimentSpec, dataset: Dataset, on_progress: OnProgress) -> ExperimentSpec:
+    """Metrics that no example has what they need for are left out: those with references, those with a context."""
+
+    def usable(metric: MetricSpec) -> bool:
+        return any(applies(definition_of(metric), example, dataset.version) for example in dataset)
+
+    left_out = [metric.name for metric in spec.metrics if not usable(metric)]
+    if not left_out:
         return spec
-    on_progress(f"No example has a reference: {', '.join(needing)} are left out.")
-    return spec.model_copy(update={"metrics": tuple(metric for metric in spec.metrics if not metric.built_in)})
+    missing = "a context" if dataset.labelled else "a reference"
+    on_progress(f"No example has {missing}: {', '.join(left_out)} are left out.")
+    kept = tuple(metric for metric in spec.metrics if metric.name not in left_out)
+    primary = tuple(name for name in spec.primary if name not in left_out)
+    return spec.model_copy(update={"metrics": kept, "primary": primary})
 
 
 def _commit() -> str | None:

@@ -13,11 +13,12 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+from openinference.semconv.trace import OpenInferenceSpanKindValues
 
 from qa_eval.data.examples import PhoenixOrigin
 from qa_eval.data.upload import upload_dataset
 from qa_eval.errors import PhoenixUnavailable
-from qa_eval.experiment.answers import Answer
+from qa_eval.experiment.answers import Answer, JudgeCall
 from qa_eval.experiment.async_journal import AsyncJournal
 from qa_eval.experiment.evaluations import evaluations_of
 from qa_eval.experiment.metadata import PhoenixExperiment, Recording, experiments_page
@@ -30,8 +31,8 @@ from qa_eval.phoenix.experiments import ExperimentRun, held_evaluations, log_eva
 from qa_eval.spec.model import SystemSpec
 from qa_eval.targets.gateway import GatewayClient
 from qa_eval.tracing.export import SpanSender
+from qa_eval.tracing.finished import FinishedSpan
 from qa_eval.tracing.provider import NestedSpans
-from qa_eval.tracing.question import QuestionSpan
 from qa_eval.words import counted
 
 CONNECTIONS = 4
@@ -119,7 +120,15 @@ class Recorder:
         """
         await self._phoenix.send(self._spans.send, [self._span(answer) for answer in answers if answer.reply.trace_id])
 
-    async def trace_again(self, answers: Sequence[Answer]) -> None:
+    async def trace_calls(self, calls: Sequence[JudgeCall]) -> None:
+        """Send the spans of judges' calls; those of planted answers have none.
+
+        Raises:
+            PhoenixError: Phoenix stays unavailable or refuses.
+        """
+        await self._phoenix.send(self._spans.send, [self._call_span(call) for call in calls if call.reply.trace_id])
+
+    async def trace_again(self, answers: Sequence[Answer], calls: Sequence[JudgeCall]) -> None:
         """Send spans again, where Phoenix was away meanwhile: it takes a span before it has stored it.
 
         Raises:
@@ -129,6 +138,8 @@ class Recorder:
             return
         for start in range(0, len(answers), SPANS):
             await self.trace(answers[start : start + SPANS])
+        for start in range(0, len(calls), SPANS):
+            await self.trace_calls(calls[start : start + SPANS])
 
     async def missing(self, answers: Sequence[Answer]) -> list[Answer]:
         """Which of these answers Phoenix lacks, or lacks an evaluation of: asked of Phoenix, not of the journal.
@@ -237,17 +248,19 @@ class Recorder:
             await log_evaluation(self._phoenix, run_id, evaluation)
         return run_id
 
-    def _span(self, answer: Answer) -> QuestionSpan:
+    def _span(self, answer: Answer) -> FinishedSpan:
         reply, content = answer.reply, self._plan.spec.recording.trace_content
-        return QuestionSpan(
+        return FinishedSpan(
+            name="question",
+            kind=OpenInferenceSpanKindValues.CHAIN,
             trace_id=reply.trace_id or "",
             span_id=reply.span_id or "",
             project=self._recorded(answer.system).project,
             started_at=reply.started_at,
             latency_s=reply.latency_s,
             failure=_failure(answer),
-            question=answer.example.question if content else None,
-            answer=reply.text if content else None,
+            input=answer.example.question if content else None,
+            output=reply.text if content else None,
             attributes={
                 "qa_eval.system": answer.system,
                 "qa_eval.example": answer.example.id,
@@ -256,6 +269,22 @@ class Recorder:
                 "qa_eval.deployment": reply.deployment_model or reply.deployment,
                 "qa_eval.cost_usd": reply.cost_usd,
             },
+        )
+
+    def _call_span(self, call: JudgeCall) -> FinishedSpan:
+        reply, content = call.reply, self._plan.spec.recording.trace_content
+        return FinishedSpan(
+            name=f"judge {call.metric}",
+            kind=OpenInferenceSpanKindValues.EVALUATOR,
+            trace_id=reply.trace_id or "",
+            span_id=reply.span_id or "",
+            parent_span_id=call.parent_span_id,
+            project=self._recorded(str(call.system)).project,
+            started_at=reply.started_at,
+            latency_s=reply.latency_s,
+            failure=call.failure,
+            output=reply.text if content else None,
+            attributes={"qa_eval.judge": call.model, "qa_eval.cost_usd": reply.cost_usd},
         )
 
     def _recorded(self, system: str) -> PhoenixExperiment:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qa_eval.data.examples import SquadVersion
 from qa_eval.experiment import tables
+from qa_eval.experiment.calibration import JudgeReport
 from qa_eval.experiment.metadata import RunMetadata
 from qa_eval.experiment.summary import ExperimentResult
 from qa_eval.words import counted
@@ -37,6 +38,8 @@ class RunResult:
     unrecorded: int = 0
     """How many answers Phoenix lacks."""
     unrecorded_reason: str | None = None
+    judges: tuple[JudgeReport, ...] = ()
+    """The judges, with what they cost and how far each can be trusted."""
 
     @property
     def run_id(self) -> str:
@@ -65,8 +68,13 @@ class RunResult:
 
     @property
     def incomplete(self) -> bool:
-        """Whether questions are left that were never answered."""
-        return any(len(experiment.answers) < self.planned for experiment in self.experiments)
+        """Whether questions are left that were never answered, or answers that were never judged."""
+        return any(len(experiment.answers) < self.planned for experiment in self.experiments) or self.unscored > 0
+
+    @property
+    def unscored(self) -> int:
+        """How many answers lack a score: the run stopped before they were judged."""
+        return sum(not answer.scored for experiment in self.experiments for answer in experiment.answers)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row an answer: question, references, answer, outcome, scores, facts, tokens, cost, latency.
@@ -96,17 +104,19 @@ class RunResult:
             "embedder": self.metadata.embedder,
             "planned": self.planned,
             "experiments": [experiment.to_json() for experiment in self.experiments],
+            "judges": [judge.to_json() for judge in self.judges],
             "wall_s": self.wall_s,
             "questions_per_s": asked / self.wall_s if self.wall_s else None,
             "url": self.url,
             "journal": str(self.journal),
             "stopped": self.stopped,
+            "unscored": self.unscored,
             "unrecorded": self.unrecorded,
         }
 
-    def cells(self) -> list[list[str]]:
-        """The table as texts: the titles, then a row a system."""
-        columns = tables.columns(self.metadata)
+    def cells(self, most: int | None = None) -> list[list[str]]:
+        """The table as texts: the titles, then a row a system, with at most so many metrics."""
+        columns = tables.columns(self.metadata, most)
         return [[column.title for column in columns], *([c.cell(e) for c in columns] for e in self.experiments)]
 
     def __repr__(self) -> str:

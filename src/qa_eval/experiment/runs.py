@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qa_eval.errors import InputError
+from qa_eval.experiment.calibration import judge_reports
 from qa_eval.experiment.journal_file import JournalFile
 from qa_eval.experiment.metadata import RunMetadata
 from qa_eval.experiment.results import RunResult
@@ -74,14 +75,16 @@ def read_result(journal: JournalFile) -> RunResult:
     plan, answers, end, recording = journal.plan(), journal.answers(), journal.end(), journal.recording()
     metadata = plan.metadata
     experiments = recording.experiments if recording else {}
+    reports = judge_reports(plan, answers, journal.calls(), journal.labels())
+    judges = {report.metric: report for report in reports}
     return RunResult(
         metadata=metadata,
         experiments=tuple(
             ExperimentResult(
                 system=str(system.name),
                 answers=tuple(answer for answer in answers if answer.system == system.name),
-                metrics=tuple(metric.name for metric in metadata.spec.metrics),
-                custom=metadata.custom_metrics,
+                definitions=metadata.definitions,
+                judges=judges,
                 model=system.model,
                 phoenix_id=experiments[str(system.name)].id if system.name in experiments else None,
                 url=experiments[str(system.name)].url if system.name in experiments else None,
@@ -93,8 +96,9 @@ def read_result(journal: JournalFile) -> RunResult:
         wall_s=end.wall_s,
         url=recording.page if recording else None,
         stopped=end.stopped,
-        unrecorded=_unrecorded(journal, metadata, len(answers)),
+        unrecorded=_unrecorded(journal, metadata),
         unrecorded_reason=end.unrecorded_reason,
+        judges=reports,
     )
 
 
@@ -135,7 +139,7 @@ def _summary(path: Path) -> RunSummary:
             systems=plan.metadata.system_names,
             planned=len(plan),
             answered=answered,
-            unrecorded=_unrecorded(journal, plan.metadata, answered),
+            unrecorded=_unrecorded(journal, plan.metadata),
             stopped=journal.end().stopped,
             url=recording.page if recording else None,
         )
@@ -143,8 +147,9 @@ def _summary(path: Path) -> RunSummary:
         journal.close()
 
 
-def _unrecorded(journal: JournalFile, metadata: RunMetadata, answered: int) -> int:
-    return answered - journal.count_recorded() if metadata.spec.recording.phoenix else 0
+def _unrecorded(journal: JournalFile, metadata: RunMetadata) -> int:
+    """Scored answers that Phoenix lacks."""
+    return journal.count_scored() - journal.count_recorded() if metadata.spec.recording.phoenix else 0
 
 
 def _name(path: Path) -> str | None:

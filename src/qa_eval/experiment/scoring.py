@@ -1,25 +1,27 @@
-"""Answers in, scores out, in batches: Exact Match and F1 by the official definitions, similarity, custom metrics.
+"""Answers in, scores out, in batches: every metric that is code. Judges follow in `qa_eval.experiment.judging`.
 
 A question without an answer scores 0 in the metrics that compare with references: it is counted, never scored as if
-it were an answer. An example without references has no such score.
+it were an answer. An example that lacks what a metric needs, such as references, has no such score.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
-from qa_eval.data.examples import Dataset
+from qa_eval.data.examples import SquadVersion
 from qa_eval.embedding import Embedder
 from qa_eval.embedding.modelfile import PACKAGED_NAME
 from qa_eval.experiment.answers import Answer
-from qa_eval.metrics import exact_match, f1
 from qa_eval.metrics.base import Metric, Score
 from qa_eval.metrics.custom import measure
-
-SIMILARITY = "semantic_similarity"
-_SQUAD = {"exact_match": exact_match, "f1": f1}
+from qa_eval.metrics.definition import MetricDefinition, Need
+from qa_eval.metrics.llm_calls import LlmCaller, within_caller
+from qa_eval.metrics.registry import SIMILARITY, applies, unanswered
+from qa_eval.tracing.context import within
 
 Similarity = Callable[[Sequence[str], Sequence[Sequence[str]]], Sequence[float]]
 """Predictions and their references in, one score each out."""
@@ -77,62 +79,70 @@ def _embedder(choice: str, gateway_url: str, gateway_key: str | None) -> Embedde
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores answers by the metrics of a run, in their order."""
+    """Scores answers by the code metrics of a run."""
 
-    dataset: Dataset
-    metrics: Sequence[str]
-    """All metrics by name."""
+    version: SquadVersion
+    definitions: Sequence[MetricDefinition]
+    """All metrics of the run but its judges, in their order."""
+    functions: Mapping[str, Metric]
+    """By name; a metric without one is computed for a batch at once."""
     similarity: Similarity | None = None
-    custom: Mapping[str, Metric] = field(default_factory=dict)
+    llm_caller: Callable[[Answer, str], LlmCaller] | None = None
+    """The caller of a metric's own judge, by the answer and the metric."""
 
     async def score(self, answers: Sequence[Answer]) -> list[Answer]:
-        """The same answers with their scores."""
-        by_reference = await asyncio.to_thread(self._by_reference, answers)
-        custom = await self._by_custom_metrics(answers)
+        """The same answers with their scores; scores that they have already are kept.
+
+        `scored` is True where none is missing.
+        """
+        scores = [list(answer.scores) for answer in answers]
+        complete = [True] * len(answers)
+        for definition in self.definitions:
+            places = [place for place, answer in enumerate(answers) if self._is_missing(definition, answer)]
+            column = await self._column(definition, [answers[place] for place in places])
+            for place, score in zip(places, column, strict=True):
+                if score is not None:
+                    scores[place].append(score)
+                elif answers[place].reply.outcome.is_answer:
+                    complete[place] = False
         return [
-            replace(answer, scores=self._in_order((*built_in, *own)))
-            for answer, built_in, own in zip(answers, by_reference, custom, strict=True)
+            replace(answer, scores=tuple(found), scored=whole)
+            for answer, found, whole in zip(answers, scores, complete, strict=True)
         ]
 
-    def _in_order(self, scores: Sequence[Score]) -> tuple[Score, ...]:
-        return tuple(sorted(scores, key=lambda score: self.metrics.index(score.name)))
+    def _is_missing(self, definition: MetricDefinition, answer: Answer) -> bool:
+        return answer.find_score(definition.name) is None and applies(definition, answer.example, self.version)
 
-    def _by_reference(self, answers: Sequence[Answer]) -> list[tuple[Score, ...]]:
-        """The scores that compare with references; none for an example that has none."""
-        similar = iter(self._similarities(answers))
-        scores: list[tuple[Score, ...]] = []
-        for answer in answers:
-            if not self.dataset.has_references(answer.example):
-                scores.append(())
-            elif not answer.reply.outcome.is_answer:
-                scores.append(tuple(_failed(name, answer) for name in (*_SQUAD, SIMILARITY) if name in self.metrics))
-            else:
-                squad = (self._squad(name, answer) for name in _SQUAD if name in self.metrics)
-                more = (Score(next(similar), name=SIMILARITY),) if SIMILARITY in self.metrics else ()
-                scores.append((*squad, *more))
-        return scores
+    async def _column(self, definition: MetricDefinition, answers: Sequence[Answer]) -> list[Score | None]:
+        """One metric's score of each answer."""
+        answered = iter(await self._answered(definition, [a for a in answers if a.reply.outcome.is_answer]))
+        return [
+            next(answered)
+            if answer.reply.outcome.is_answer
+            else unanswered(definition, str(answer.reply.outcome), answer.reply.message)
+            for answer in answers
+        ]
 
-    def _squad(self, name: str, answer: Answer) -> Score:
-        value = _SQUAD[name](answer.reply.text, answer.example.references, self.dataset.version)
-        return Score(value, name=name)
-
-    def _similarities(self, answers: Sequence[Answer]) -> Sequence[float]:
-        compared = [a for a in answers if a.reply.outcome.is_answer and self.dataset.has_references(a.example)]
-        if self.similarity is None or not compared:
-            return ()
+    async def _answered(self, definition: MetricDefinition, answers: Sequence[Answer]) -> list[Score | None]:
+        if not answers:
+            return []
+        if Need.EMBEDDINGS not in definition.needs:
+            name = definition.name
+            given = [(a.example, a.reply.text, partial(self._around, a, name)) for a in answers]
+            return await measure(name, self.functions[name], given)
+        assert self.similarity is not None, "loaded where a metric needs it"
         # An unanswerable question has no references; the official v2.0 script compares with the empty answer.
-        return self.similarity(
-            [answer.reply.text for answer in compared], [answer.example.references or ("",) for answer in compared]
-        )
+        references = [answer.example.references or ("",) for answer in answers]
+        texts = [answer.reply.text for answer in answers]
+        values = await asyncio.to_thread(self.similarity, texts, references)
+        return [Score(value, name=definition.name) for value in values]
 
-    async def _by_custom_metrics(self, answers: Sequence[Answer]) -> list[tuple[Score, ...]]:
-        answered = [answer for answer in answers if answer.reply.outcome.is_answer]
-        scores = iter(
-            await measure(self.custom, [(answer.example, answer.reply.text, answer.trace) for answer in answered])
-        )
-        return [next(scores) if answer.reply.outcome.is_answer else () for answer in answers]
-
-
-def _failed(name: str, answer: Answer) -> Score:
-    reply = answer.reply
-    return Score(0.0, label=str(reply.outcome), explanation=reply.message or None, name=name)
+    @contextmanager
+    def _around(self, answer: Answer, metric: str) -> Iterator[None]:
+        """What a metric runs in: the question's trace, and the calls of its own judge."""
+        with within(answer.trace):
+            if self.llm_caller is None:
+                yield
+                return
+            with within_caller(self.llm_caller(answer, metric)):
+                yield

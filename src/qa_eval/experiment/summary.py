@@ -2,19 +2,23 @@
 
 Each metric has a mean over all its questions, where a failure counts 0 in the metrics that compare with references,
 and one over the answered questions alone. A mean over all has a 95 % interval that allows for questions of one group
-being alike. `official` repeats Exact Match and F1 as the official SQuAD scripts print them, in percent. A custom
-metric has no score for a question without an answer, so its mean is over the answers that it measured.
+being alike. `official` repeats Exact Match and F1 as the official SQuAD scripts print them, in percent. Other metrics
+have no score for a question without an answer, so their means are over the answers that they measured. A judge that
+is measured with planted answers also has a mean that is corrected for its errors.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from qa_eval.experiment.answers import Answer
+from qa_eval.experiment.calibration import JudgeReport
+from qa_eval.metrics.definition import MetricDefinition
 
 if TYPE_CHECKING:
     from qa_eval.statistics import Estimate
@@ -37,16 +41,27 @@ class MetricSummary:
     """Answers on which the metric failed."""
     error: str | None
     """The first of these errors."""
+    failures: Mapping[str, int]
+    """A judge's failures by name."""
+    corrected: Estimate | None = None
+    """A judge's mean over the answers that it judged, corrected for its errors; None where they are not known, or
+    where the judge cannot tell right from wrong."""
+
+    by_people: Estimate | None = None
+    """A judge's mean over the same answers by people's labels of some of them; None where there are too few."""
 
     def to_json(self) -> dict[str, Any]:
         """Its part of the JSON document."""
-        return {**asdict(self), "interval": _interval_json(self.interval)}
+        estimates = {name: _estimate_json(getattr(self, name)) for name in ("corrected", "by_people")}
+        return {**asdict(self), "interval": _interval_json(self.interval), **estimates}
 
     def __str__(self) -> str:
         mean = "no score" if self.mean is None else f"{self.mean:.4g}"
         if self.interval is not None and self.interval.low is not None:
             mean += f" ({self.interval.low:.4g} to {self.interval.high:.4g})"
         failed = f", {self.errors} errors: {self.error}" if self.errors else ""
+        if self.failures:
+            failed = f"; not judged: {', '.join(f'{count} {name}' for name, count in self.failures.items())}"
         return f"{self.name} {mean} over {self.scored} answers{failed}"
 
 
@@ -56,14 +71,19 @@ class ExperimentResult:
 
     system: str
     answers: tuple[Answer, ...]
-    metrics: tuple[str, ...] = ()
-    """The run's metrics, in their order."""
-    custom: tuple[str, ...] = ()
-    """Those that are not built in: their values have no known range."""
+    definitions: Mapping[str, MetricDefinition] = field(default_factory=dict)
+    """The run's metrics by name, in their order."""
+    judges: Mapping[str, JudgeReport] = field(default_factory=dict)
+    """Those that are judges, by name."""
     model: str | None = None
     """The model group; None for a task."""
     phoenix_id: str | None = None
     url: str | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the run's metrics, in their order."""
+        return tuple(self.definitions)
 
     @property
     def outcomes(self) -> Counter[str]:
@@ -96,6 +116,11 @@ class ExperimentResult:
         """All other questions without an answer: errors and empty answers."""
         return len(self.answers) - self.answered - self.blocked
 
+    @property
+    def unscored(self) -> int:
+        """Answers that the run stopped before judging."""
+        return sum(not answer.scored for answer in self.answers)
+
     def mean(self, metric: str, *, answered_only: bool = False) -> float | None:
         """The mean of one metric; None where nothing is scored."""
         values = [
@@ -115,14 +140,55 @@ class ExperimentResult:
         if not scored:
             return None
         values, groups = zip(*scored, strict=True)
-        if metric in self.custom:
+        definition = self.definitions.get(metric)
+        if definition is None or definition.range is None:
             return mean_interval(values, groups)
-        return mean_interval(values, groups, bounds=(0.0, 1.0))
+        return mean_interval(values, groups, bounds=definition.range)
+
+    def corrected(self, metric: str) -> Estimate | None:
+        """A judge's mean over the answers that it judged, corrected for its errors on planted answers."""
+        from qa_eval.statistics import corrected_mean
+
+        report = self.judges.get(metric)
+        judged = [
+            (value, answer.example.group)
+            for answer in self.answers
+            if answer.reply.outcome.is_answer and (value := answer.score(metric)) is not None
+        ]
+        if report is None or report.accuracy is None or not judged:
+            return None
+        values, groups = zip(*judged, strict=True)
+        return corrected_mean(values, groups, report.accuracy)
+
+    def by_people(self, metric: str) -> Estimate | None:
+        """A judge's mean over the answers that it judged, by what people say of some of them.
+
+        None where people have labelled too few of this system's answers.
+        """
+        from qa_eval.statistics import MIN_LABELS, prediction_powered_mean
+
+        report = self.judges.get(metric)
+        judged = [
+            (score.value, answer.example.group, str(score.label), answer.seq)
+            for answer in self.answers
+            if answer.reply.outcome.is_answer
+            and (score := answer.find_score(metric)) is not None
+            and score.value is not None
+        ]
+        if report is None or not judged:
+            return None
+        values, groups, verdicts, numbers = zip(*judged, strict=True)
+        labels = {place: report.labels[seq] for place, seq in enumerate(numbers) if seq in report.labels}
+        if len(labels) < MIN_LABELS:
+            return None
+        limits = self.definitions[metric].range or (-math.inf, math.inf)
+        return prediction_powered_mean(values, groups, labels, verdicts, bounds=limits)
 
     def summary(self, metric: str) -> MetricSummary:
         """One metric with its interval, its counts and its errors."""
-        scores = [score for answer in self.answers for score in answer.scores or () if score.name == metric]
+        scores = [score for answer in self.answers for score in answer.scores if score.name == metric]
         errors = [score.error or "no value" for score in scores if score.value is None]
+        is_judge = metric in self.judges
         return MetricSummary(
             metric,
             mean=self.mean(metric),
@@ -131,6 +197,9 @@ class ExperimentResult:
             scored=len(scores) - len(errors),
             errors=len(errors),
             error=errors[0] if errors else None,
+            failures=Counter(error.partition(":")[0] for error in errors) if is_judge else {},
+            corrected=self.corrected(metric) if is_judge else None,
+            by_people=self.by_people(metric) if is_judge else None,
         )
 
     def intervals(self) -> dict[str, dict[str, float | None]]:
@@ -177,6 +246,11 @@ class ExperimentResult:
             "retries": {"client": self.client_retries, "gateway": self.total("gateway_retries")},
             "latency_s": {"p50": self.latency(0.5), "p95": self.latency(0.95)},
         }
+
+
+def _estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
+    """An estimate of its own with its interval."""
+    return None if estimate is None else {"mean": estimate.estimate, **(_interval_json(estimate) or {})}
 
 
 def _interval_json(estimate: Estimate | None) -> Mapping[str, Any] | None:

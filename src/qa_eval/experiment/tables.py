@@ -9,11 +9,12 @@ from typing import Any
 
 from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.metadata import RunMetadata
-from qa_eval.experiment.scoring import SIMILARITY
 from qa_eval.experiment.summary import ExperimentResult
+from qa_eval.metrics.definition import MetricDefinition
+from qa_eval.metrics.registry import SIMILARITY
 
 Cell = Callable[[ExperimentResult], str]
-_TITLES = {"exact_match": "EM", "f1": "F1", SIMILARITY: "sim."}
+_SHORT = {SIMILARITY: "sim."}
 
 
 @dataclass(frozen=True)
@@ -24,25 +25,28 @@ class Column:
     cell: Cell
 
 
-def columns(metadata: RunMetadata) -> list[Column]:
-    """The table's columns: the system, its metrics, and what the answers took."""
-    metrics = [_metric(metric.name, built_in=metric.built_in) for metric in metadata.spec.metrics]
+def columns(metadata: RunMetadata, most: int | None = None) -> list[Column]:
+    """The table's columns: the system, its metrics, and what the answers took.
+
+    Args:
+        metadata: The run's.
+        most: At most so many metrics, where the width is limited.
+    """
+    metrics = [_metric(definition) for definition in list(metadata.definitions.values())[:most]]
     return [Column("system", _system), *metrics, *_COMMON]
 
 
-def _metric(name: str, *, built_in: bool) -> Column:
-    if not built_in:
-        form, factor = ".4g", 1.0
-    elif name == SIMILARITY:
-        form, factor = ".3f", 1.0
-    else:
-        form, factor = ".2f", 100.0
+def _metric(definition: MetricDefinition) -> Column:
+    # Exact Match and F1 are written as the official scripts print them.
+    form, factor = (".2f", 100.0) if definition.name in ("exact_match", "f1") else (".3f", 1.0)
+    if not definition.is_share:
+        form = ".4g"
 
     def cell(experiment: ExperimentResult) -> str:
-        mean = experiment.mean(name)
+        mean = experiment.mean(definition.name)
         return "-" if mean is None else format(factor * mean, form)
 
-    return Column(_TITLES.get(name, name) if built_in else name, cell)
+    return Column(_SHORT.get(definition.name, definition.label), cell)
 
 
 def _system(experiment: ExperimentResult) -> str:
@@ -94,9 +98,9 @@ def answer_row(answer: Answer, model: str | None, metadata: RunMetadata) -> dict
         "answer": reply.text,
         "outcome": str(reply.outcome),
         "message": reply.message,
-        **{metric.name: answer.score(metric.name) for metric in metadata.spec.metrics},
-        **_notes(answer, metadata),
         **asdict(answer_facts(example.question, reply.text, example.references)),
+        **{name: answer.score(name) for name in metadata.definitions},
+        **_notes(answer, metadata),
         "prompt_tokens": reply.prompt_tokens,
         "completion_tokens": reply.completion_tokens,
         "cost_usd": reply.cost_usd,
@@ -112,12 +116,11 @@ def answer_row(answer: Answer, model: str | None, metadata: RunMetadata) -> dict
 
 
 def _notes(answer: Answer, metadata: RunMetadata) -> dict[str, str]:
-    """What custom metrics say besides numbers."""
-    custom = metadata.custom_metrics
+    """What judges and metrics of your own say besides numbers."""
     return {
         f"{score.name}.{kind}": note
-        for score in answer.scores or ()
-        if score.name in custom
+        for score in answer.scores
+        if not metadata.definitions[score.name].scores_unanswerable
         for kind in ("label", "explanation", "error")
         if (note := getattr(score, kind)) is not None
     }

@@ -3,6 +3,9 @@
 In: predictions and references. Out: plain numbers and frozen dataclasses. Pure functions, but for the embedders of
 `similarity`. The names below are loaded when they are first used, so that importing this package costs nothing.
 
+    registry     every built-in metric, by name; what is known of each is a `MetricDefinition`
+    text         checks of free answers: contains, matches, valid_json, numeric, ROUGE-L, ...
+    rubrics      what judges are asked; judgement, judges and planted are their parts without calls
     squad        exact match and F1, exactly as the official v1.1 and v2.0 scripts
     similarity   semantic similarity by sentence embeddings
     explain      what explains a score: answer contained, length, refusal, question type

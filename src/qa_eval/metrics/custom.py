@@ -20,25 +20,30 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any
 
 from qa_eval.data.examples import Example
 from qa_eval.errors import InputError
-from qa_eval.metrics.base import Metric, Score
-from qa_eval.tracing.context import TraceContext, within
+from qa_eval.metrics.base import Metric, NotScored, Score
+from qa_eval.metrics.judgement import JudgeError
+from qa_eval.metrics.phoenix_evals import is_evaluator
+from qa_eval.metrics.registry import BUILT_IN
 
 GROUP = "qa_eval.metrics"
-Answered = tuple[Example, str, TraceContext | None]
-"""An example, the answer to it, and the trace that the metric's own spans join."""
+Surroundings = Callable[[], AbstractContextManager[None]]
+Answered = tuple[Example, str, Surroundings]
+"""An example, the answer to it, and what the metric runs in: the question's trace, the calls of its judges."""
 TAKEN = frozenset(
-    "system model example_id repetition group question context references answer outcome message exact_match f1 "
-    "semantic_similarity answer_contained length_ratio declined question_type prompt_tokens completion_tokens "
-    "cost_usd latency_s deployment deployment_model fallbacks tries started_at trace_id run".split()
+    "system model example_id repetition group question context references answer outcome message length_ratio declined "
+    "question_type prompt_tokens completion_tokens cost_usd latency_s deployment deployment_model fallbacks tries "
+    "started_at trace_id run answered failed p50_latency p95_latency cost preference".split()
 )
-"""Names that a custom metric cannot have: columns of a run's table, and evaluations that every run records."""
+"""Names that a metric of your own cannot have, besides those of the built-in metrics: columns of a run's table,
+evaluations that every run records, and what rules can name."""
 
 
 def check_name(name: str) -> None:
@@ -47,7 +52,7 @@ def check_name(name: str) -> None:
     Raises:
         InputError: It is.
     """
-    if name in TAKEN:
+    if name in TAKEN or name in BUILT_IN:
         raise InputError(f"A custom metric cannot be called {name!r}, which is taken: give it another name.")
 
 
@@ -71,43 +76,45 @@ def installed(name: str) -> Metric:
     return metric
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """What a function is called; an object that can be called, by its class."""
+def name_of(function: Any) -> str:
+    """What a function is called; an evaluator of phoenix.evals by its name, another object by its class."""
+    if is_evaluator(function):
+        return str(function.name)
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-async def measure(metrics: Mapping[str, Metric], answers: Sequence[Answered]) -> list[tuple[Score, ...]]:
-    """The scores of each answer by each metric, in the answers' order. No metric's error is raised."""
-    columns = [await _column(name, metric, answers) for name, metric in metrics.items()]
-    return list(zip(*columns, strict=True)) if columns else [() for _ in answers]
+async def measure(name: str, metric: Metric, answers: Sequence[Answered]) -> list[Score | None]:
+    """The score of each answer by one metric, in the answers' order; None where the run stops before.
 
-
-async def _column(name: str, metric: Metric, answers: Sequence[Answered]) -> list[Score]:
+    No metric's error is raised.
+    """
     results = await asyncio.to_thread(_call_all, metric, answers)
-    traces = (trace for _, _, trace in answers)
-    return await asyncio.gather(*(_score(name, *pair) for pair in zip(results, traces, strict=True)))
+    around = (surroundings for _, _, surroundings in answers)
+    return await asyncio.gather(*(_score(name, *pair) for pair in zip(results, around, strict=True)))
 
 
 def _call_all(metric: Metric, answers: Sequence[Answered]) -> list[Any]:
     return [_call(metric, *answer) for answer in answers]
 
 
-def _call(metric: Metric, example: Example, answer: str, trace: TraceContext | None) -> Any:
+def _call(metric: Metric, example: Example, answer: str, around: Surroundings) -> Any:
     """What the metric returns, or the error that it raises."""
     try:
-        with within(trace):
+        with around():
             return metric(example, answer)
     except Exception as error:
         return error
 
 
-async def _score(name: str, result: Any, trace: TraceContext | None) -> Score:
+async def _score(name: str, result: Any, around: Surroundings) -> Score | None:
     try:
         if inspect.isawaitable(result):
-            with within(trace):
+            with around():
                 result = await result
     except Exception as error:
         result = error
+    if isinstance(result, NotScored):
+        return None
     if isinstance(result, Exception):
         return Score(None, error=_problem(result), name=name)
     score = result if isinstance(result, Score) else Score(result)
@@ -118,4 +125,6 @@ async def _score(name: str, result: Any, trace: TraceContext | None) -> Score:
 
 
 def _problem(error: Exception) -> str:
+    if isinstance(error, JudgeError):
+        return str(error)
     return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from qa_eval.errors import PhoenixError
 from qa_eval.phoenix.client import Conflict, Phoenix
@@ -40,6 +40,8 @@ class Evaluation:
     metadata: Mapping[str, str] | None = None
     error: str | None = None
     """Why there is neither."""
+    kind: Literal["CODE", "LLM", "HUMAN"] = "CODE"
+    """Who decided."""
 
 
 async def log_run(phoenix: Phoenix, experiment_id: str, run: ExperimentRun) -> str:
@@ -82,6 +84,7 @@ async def log_evaluation(phoenix: Phoenix, run_id: str, evaluation: Evaluation) 
         phoenix.client.experiments.log_evaluation,
         experiment_run_id=run_id,
         name=evaluation.name,
+        annotator_kind=evaluation.kind,
         start_time=datetime.now(UTC),
         score=evaluation.score,
         label=evaluation.label,

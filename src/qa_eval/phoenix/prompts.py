@@ -16,7 +16,8 @@ import httpx
 
 from qa_eval.errors import PhoenixError
 from qa_eval.phoenix.rest import read, unavailable
-from qa_eval.spec.model import FIELD, Message, PromptSpec
+from qa_eval.spec.model import Message, PromptSpec
+from qa_eval.spec.template import FIELD
 
 _ROLES: Mapping[str, str] = {
     "system": "system",

@@ -15,63 +15,40 @@ from markupsafe import Markup
 
 from qa_eval._version import __version__
 from qa_eval.analysis.comparison import Comparison, incomplete
-from qa_eval.analysis.differences import Difference
-from qa_eval.analysis.measures import MEASURES, Measure, available, system_value
+from qa_eval.analysis.differences import Difference, all_definitions
+from qa_eval.analysis.measures import COMMON, Measure, Unit, available, measures_of, system_value
 from qa_eval.analysis.observations import SPECIFICATION, Observation, Observations, Question
 from qa_eval.analysis.tables import shown_answer
+from qa_eval.metrics.registry import default_primary
 from qa_eval.reporting import charts
 from qa_eval.reporting.charts import Axis, Point
 from qa_eval.reporting.front import pareto
 from qa_eval.reporting.highlight import highlight
-from qa_eval.statistics import Estimate, mean_interval
+from qa_eval.reporting.parts import (
+    Card,
+    Group,
+    Plot,
+    Strip,
+    difference_axis,
+    group_of,
+    interval_text,
+    mean_of,
+    natural_order,
+    outcome_kind,
+    shown,
+    signed_points,
+    size_of,
+    strip_of,
+    type_of,
+)
+from qa_eval.statistics import mean_interval
 from qa_eval.targets.outcome import Outcome
 
-SCORES = ("em", "f1", "similarity")
 WORST = 8
 GROUPS = 12
 """How many groups are shown at once; the rest is folded."""
 BREAKDOWN = range(2, 13)
 """How many values a metadata column may have to be a breakdown."""
-
-
-@dataclass(frozen=True)
-class Strip:
-    """One system's line in a plot."""
-
-    index: int
-    name: str
-    value: str
-    interval: str
-    plot: Markup
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Lines on one scale."""
-
-    title: str
-    strips: tuple[Strip, ...]
-    axis: Axis
-
-
-@dataclass(frozen=True)
-class Group:
-    """A part of the questions: how many, and each system's F1, its interval and its bar."""
-
-    name: str
-    count: int
-    cells: tuple[tuple[str, str, Markup], ...]
-
-
-@dataclass(frozen=True)
-class Card:
-    """A question with what each system made of it."""
-
-    question: Question
-    change: str
-    context: Markup
-    answers: tuple[tuple[int, str, str, str], ...]
-    """Index, name, answer and scores of each system."""
 
 
 @dataclass(frozen=True)
@@ -116,34 +93,54 @@ class ReportView:
         return tuple(note for note in self.comparison.notes if note not in self.lead) if self.comparison else ()
 
     @cached_property
+    def metrics(self) -> tuple[Measure, ...]:
+        """The metrics that some system has."""
+        measures = measures_of(all_definitions(self.systems)).values()
+        return tuple(measure for measure in measures if measure.score and self._having(measure))
+
+    @cached_property
+    def main(self) -> Measure | None:
+        """The metric that cost and groups are shown by: the first primary one, where it has a range of 0 to 1."""
+        shares = [measure for measure in self.metrics if measure.unit is Unit.POINTS]
+        primary = self.systems[0].primary or default_primary([measure.score for measure in shares])
+        return next((measure for measure in shares if measure.score in primary), next(iter(shares), None))
+
+    @cached_property
     def scores(self) -> tuple[Plot, ...]:
-        """The scores of each system with their intervals."""
-        axis = Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0), lambda value: f"{100 * value:.0f}")
-        return tuple(self._values(MEASURES[name], axis) for name in SCORES if self._having(MEASURES[name]))
+        """The metrics of each system with their intervals."""
+        return tuple(self._values(measure, self._axis(measure)) for measure in self.metrics)
+
+    def _axis(self, measure: Measure) -> Axis:
+        if measure.unit is Unit.POINTS:
+            return Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0), lambda value: f"{100 * value:.0f}")
+        found = [system_value(measure, system) for _, system in self._having(measure)]
+        ends = [end for each in found for end in (each.estimate, each.low, each.high) if end is not None]
+        return Axis.over(ends, lambda value: f"{value:.3g}")
 
     @cached_property
     def differences(self) -> tuple[Plot, ...]:
         """Candidate minus baseline, in the scores."""
         found = [each for each in (self.comparison.differences if self.comparison else ()) if each.is_score]
-        if not found:
-            return ()
-        reached = [end for each in found for end in (each.estimate.low, each.estimate.high) if end is not None]
-        axis = Axis.over([*reached, *(each.estimate.estimate for each in found)], _signed_points, zero=True)
-        titles = dict.fromkeys(each.measure.title for each in found)
-        return tuple(
-            Plot(title, tuple(self._difference(each, axis) for each in found if each.measure.title == title), axis)
-            for title in titles
-        )
+        points = [each for each in found if each.measure.unit is Unit.POINTS]
+        shared = difference_axis(points, signed_points) if points else None
+        plots = []
+        for title in dict.fromkeys(each.measure.title for each in found):
+            own = [each for each in found if each.measure.title == title]
+            axis = shared if own[0] in points else None
+            axis = axis or difference_axis(own, lambda value: f"{value:+.3g}")
+            plots.append(Plot(title, tuple(self._difference(each, axis) for each in own), axis))
+        return tuple(plots)
 
     @cached_property
     def cost(self) -> Mapping[str, Any] | None:
-        """F1 over the cost of 1,000 questions; None where no cost is known."""
-        known = [each for each in self._having(MEASURES["cost"]) if available(MEASURES["f1"], each[1])]
+        """The main metric over the cost of 1,000 questions; None where no cost is known."""
+        main = self.main
+        if main is None:
+            return None
+        known = [each for each in self._having(COMMON["cost"]) if available(main, each[1])]
         if not known:
             return None
-        values = {
-            index: (system_value(MEASURES["cost"], each), system_value(MEASURES["f1"], each)) for index, each in known
-        }
+        values = {index: (system_value(COMMON["cost"], each), system_value(main, each)) for index, each in known}
         front = pareto({index: (cost.estimate, score.estimate) for index, (cost, score) in values.items()})
         points = [
             Point(index, self.systems[index].name, 1000 * cost.estimate, s.estimate, s.low, s.high, index in front)
@@ -152,13 +149,14 @@ class ReportView:
         ends = [end for point in points for end in (point.y, point.low, point.high) if end is not None]
         across = Axis.over([point.x for point in points], lambda value: f"${value:.3g}", zero=True)
         up = Axis.over(ends, lambda value: f"{100 * value:.3g}")
-        told = "; ".join(f"{point.name}: F1 {100 * point.y:.1f} at ${point.x:.3g}" for point in points)
-        return {"points": points, "across": across, "up": up, "plot": charts.plane(points, across, up, told)}
+        told = "; ".join(f"{point.name}: {main.title} {100 * point.y:.1f} at ${point.x:.3g}" for point in points)
+        plot = charts.plane(points, across, up, told)
+        return {"points": points, "across": across, "up": up, "plot": plot, "metric": main.title}
 
     @cached_property
     def latencies(self) -> Plot | None:
         """How long answers took; None where it is not known."""
-        known = self._having(MEASURES["p95_latency"])
+        known = self._having(COMMON["p95_latency"])
         if not known:
             return None
         values = {index: [s for item in each.items.values() for s in item.latencies] for index, each in known}
@@ -169,22 +167,22 @@ class ReportView:
 
     @cached_property
     def groups(self) -> tuple[tuple[str, tuple[Group, ...], tuple[Group, ...]], ...]:
-        """F1 by kind of question: a title, the groups shown, and those in the fold."""
-        if not all(available(MEASURES["f1"], system) for system in self.systems):
+        """The main metric by kind of question: a title, the groups shown, and those in the fold."""
+        if self.main is None or not all(available(self.main, system) for system in self.systems):
             return ()
         breakdowns = [
             *((name.replace("_", " ").capitalize(), self._by_metadata(name)) for name in self._breakdown_columns()),
-            ("Question type", sorted(self._grouped(_type), key=_size, reverse=True)),
+            ("Question type", sorted(self._grouped(type_of), key=size_of, reverse=True)),
         ]
         named = tuple((title, tuple(group for _, group in found), ()) for title, found in breakdowns if found)
-        by_group = self._grouped(_group_of)
+        by_group = self._grouped(group_of)
         # Where every question is a group of its own, there is nothing to break down.
         return named if len(by_group) == len(self.systems[0]) else (*named, *self._lowest(by_group))
 
     def _lowest(
         self, by_group: Sequence[tuple[float, Group]]
     ) -> tuple[tuple[str, tuple[Group, ...], tuple[Group, ...]], ...]:
-        lowest = [group for _, group in sorted(by_group, key=_mean)]
+        lowest = [group for _, group in sorted(by_group, key=mean_of)]
         return (("Group, the lowest first", tuple(lowest[:GROUPS]), tuple(lowest[GROUPS:])),)
 
     def _breakdown_columns(self) -> list[str]:
@@ -192,14 +190,14 @@ class ReportView:
         values: dict[str, set[str]] = {}
         for item in self.systems[0].items.values():
             for name, value in item.question.metadata.items():
-                values.setdefault(name, set()).add(_shown(value))
+                values.setdefault(name, set()).add(shown(value))
         return [name for name, several in values.items() if len(several) in BREAKDOWN]
 
     def _by_metadata(self, column: str) -> list[tuple[float, Group]]:
         def value(question: Question) -> str:
-            return _shown(question.metadata.get(column, ""))
+            return shown(question.metadata.get(column, ""))
 
-        return sorted(self._grouped(value), key=_natural)
+        return sorted(self._grouped(value), key=natural_order)
 
     @cached_property
     def outcomes(self) -> tuple[tuple[int, str, str, Markup], ...]:
@@ -209,8 +207,8 @@ class ReportView:
     @cached_property
     def worst(self) -> tuple[Card, ...]:
         """The questions that went worst for all systems together, one a group as far as they go."""
-        scored = [key for key, item in self.systems[0].items.items() if "f1" in item.scores]
-        mean = {key: fmean(s.items[key].scores.get("f1", 0.0) for s in self.systems) for key in scored}
+        scored = [key for key, item in self.systems[0].items.items() if self._main in item.scores]
+        mean = {key: fmean(self._in_main(system, key) for system in self.systems) for key in scored}
         seen: dict[str, int] = {}
         ranked = []
         for key in sorted(mean, key=mean.__getitem__):
@@ -236,7 +234,7 @@ class ReportView:
         """How the answers were made: a name, and its value for each system; what no system has is left out."""
         names = dict.fromkeys(name for system in self.systems for name in system.config if name != SPECIFICATION)
         rows = (
-            (name.replace("_", " "), tuple(_shown(system.config.get(name, "")) for system in self.systems))
+            (name.replace("_", " "), tuple(shown(system.config.get(name, "")) for system in self.systems))
             for name in names
         )
         return tuple((name, values) for name, values in rows if any(values))
@@ -258,47 +256,59 @@ class ReportView:
         strips = []
         for index, system in self._having(measure):
             found = system_value(measure, system)
-            strips.append(_strip(index, system.name, measure.number(found.estimate), found, axis, measure.number))
+            strips.append(strip_of(index, system.name, measure.number(found.estimate), found, axis, measure.number))
         return Plot(measure.title, tuple(strips), axis)
 
     def _difference(self, found: Difference, axis: Axis) -> Strip:
         index = next(place for place, system in enumerate(self.systems) if system.name == found.candidate)
-        value = _signed_points(found.estimate.estimate, 1)
-        strip = _strip(index, found.candidate, value, found.estimate, axis, lambda v: _signed_points(v, 1))
+
+        def number(value: float) -> str:
+            return found.measure.number(value, sign=True)
+
+        value = number(found.estimate.estimate)
+        strip = strip_of(index, found.candidate, value, found.estimate, axis, number)
         p_value = "" if found.p_value is None else f"; p\u00a0=\u00a0{found.p_value:.2g}"
         interval = "no question differs" if found.same else strip.interval
         return Strip(index, strip.name, value, f"{interval}{p_value}", strip.plot)
 
     def _latency(self, index: int, values: Sequence[float], axis: Axis) -> Strip:
         system = self.systems[index]
-        p50, p95 = (system_value(MEASURES[name], system) for name in ("p50_latency", "p95_latency"))
+        p50, p95 = (system_value(COMMON[name], system) for name in ("p50_latency", "p95_latency"))
         beyond = sum(value > axis.high for value in values)
         told = f"p50 {p50.estimate:.3g} s, p95 {p95.estimate:.3g} s, longest {max(values):.3g} s"
         plot = charts.histogram(
             axis, index, values, {"p50": p50.estimate, "p95": p95.estimate}, f"{system.name}: {told}"
         )
         more = f"; {beyond} beyond the scale" if beyond else ""
-        return Strip(index, system.name, told, f"{_interval(p95, MEASURES['p95_latency'].number)} (p95){more}", plot)
+        return Strip(index, system.name, told, f"{interval_text(p95, COMMON['p95_latency'].number)} (p95){more}", plot)
 
     def _grouped(self, name: Callable[[Question], str]) -> list[tuple[float, Group]]:
-        """Groups with their mean F1 over all systems."""
+        """Groups with their mean in the main metric over all systems."""
         keys: dict[str, list[str]] = {}
         for key, item in self.systems[0].items.items():
-            if name(item.question) and "f1" in item.scores:
+            if name(item.question) and self._main in item.scores:
                 keys.setdefault(name(item.question), []).append(key)
         return [self._group(title, several) for title, several in keys.items()]
 
     def _group(self, name: str, keys: Sequence[str]) -> tuple[float, Group]:
         cells = []
-        means = [fmean(system.items[key].scores.get("f1", 0.0) for key in keys) for system in self.systems]
+        means = [fmean(self._in_main(system, key) for key in keys) for system in self.systems]
         for index, mean in enumerate(means):
-            told = f"{self.systems[index].name}: F1 {100 * mean:.1f}"
+            told = f"{self.systems[index].name}: {self.main.title if self.main else ''} {100 * mean:.1f}"
             cells.append((f"{100 * mean:.1f}", self._group_interval(index, keys), charts.bar(mean, index, told)))
         return fmean(means), Group(name, len(keys), tuple(cells))
 
+    @property
+    def _main(self) -> str:
+        """The name of the main metric."""
+        return "" if self.main is None else self.main.score
+
+    def _in_main(self, system: Observations, key: str) -> float:
+        return system.items[key].scores.get(self._main, 0.0)
+
     def _group_interval(self, index: int, keys: Sequence[str]) -> str:
         items = [self.systems[index].items[key] for key in keys]
-        scores = [item.scores.get("f1", 0.0) for item in items]
+        scores = [self._in_main(self.systems[index], key) for key in keys]
         found = mean_interval(scores, [item.question.group for item in items], bounds=(0.0, 1.0))
         return "" if found.low is None or found.high is None else f"{100 * found.low:.0f}–{100 * found.high:.0f}"
 
@@ -306,78 +316,22 @@ class ReportView:
         found = system.outcomes
         counts = {str(outcome): found[str(outcome)] for outcome in Outcome if found[str(outcome)]}
         told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-        kinds = {name: _kind(Outcome(name)) for name in counts}
+        kinds = {name: outcome_kind(Outcome(name)) for name in counts}
         return index, system.name, told, charts.shares(counts, kinds, f"{system.name}: {told}")
 
     def _card(self, key: str, change: str = "") -> Card:
         question = self._best_known(key)
         answers = tuple(
-            (index, system.name, shown_answer(system.items[key]), _scores(system.items[key]))
+            (index, system.name, shown_answer(system.items[key]), self._scores(system.items[key]))
             for index, system in enumerate(self.systems)
         )
         return Card(question, change, highlight(question.context, question.references), answers)
+
+    def _scores(self, item: Observation) -> str:
+        known = [measure for measure in self.metrics if measure.score in item.scores]
+        return ", ".join(f"{each.title} {each.number(item.scores[each.score])}" for each in known)
 
     def _best_known(self, key: str) -> Question:
         """The question from the source that knows its context, if one does."""
         questions = [system.items[key].question for system in self.systems]
         return next((question for question in questions if question.context), questions[0])
-
-
-def _strip(index: int, name: str, value: str, found: Estimate, axis: Axis, number: Callable[[float], str]) -> Strip:
-    interval = _interval(found, number)
-    plot = charts.interval(axis, index, found.estimate, found.low, found.high, f"{name}: {value}, {interval}")
-    return Strip(index, name, value, interval, plot)
-
-
-def _interval(found: Estimate, number: Callable[[float], str]) -> str:
-    if found.low is None or found.high is None:
-        return f"no interval: {found.limit}"
-    return f"{number(found.low)} to {number(found.high)}"
-
-
-def _signed_points(value: float, digits: int = 3) -> str:
-    return f"{100 * value:+.1f}" if digits == 1 else f"{100 * value:+.3g}".replace("+0", "0")
-
-
-def _scores(item: Observation) -> str:
-    titles = {measure.score: measure.title for measure in MEASURES.values() if measure.score}
-    return ", ".join(f"{titles.get(name, name)} {100 * score:.0f}" for name, score in item.scores.items())
-
-
-def _kind(outcome: Outcome) -> str:
-    if outcome is Outcome.NO_ANSWER:
-        return "declined"
-    return "good" if outcome.is_answer else "blocked" if outcome.is_blocked else "bad"
-
-
-def _type(question: Question) -> str:
-    return question.type
-
-
-def _group_of(question: Question) -> str:
-    return question.group
-
-
-def _mean(group: tuple[float, Group]) -> float:
-    return group[0]
-
-
-def _size(group: tuple[float, Group]) -> int:
-    return group[1].count
-
-
-_ORDER = {"easy": "0", "medium": "1", "hard": "2"}
-
-
-def _natural(group: tuple[float, Group]) -> str:
-    """Levels of difficulty in their order, everything else by name."""
-    return _ORDER.get(group[1].name, group[1].name)
-
-
-def _shown(value: object) -> str:
-    """A value of a setting or of metadata as text."""
-    if isinstance(value, dict):
-        if value.keys() >= {"messages"}:
-            return "\n\n".join(f"{message['role']}: {message['content']}" for message in value["messages"])
-        return ", ".join(f"{name} {each}" for name, each in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)

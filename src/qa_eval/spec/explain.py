@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from qa_eval.spec import model
+from qa_eval.spec.metrics import JudgesSpec, MetricSpec, RubricSpec
 from qa_eval.spec.model import ExperimentSpec
 
 _PARTS: Mapping[str, type[BaseModel]] = {
@@ -20,7 +21,9 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "systems.prompt.messages": model.Message,
     "prompts": model.PromptSpec,
     "prompts.messages": model.Message,
-    "metrics": model.MetricSpec,
+    "metrics": MetricSpec,
+    "metrics.rubric": RubricSpec,
+    "judges": JudgesSpec,
     "limits": model.LimitsSpec,
     "gate": model.GateSpec,
     "recording": model.RecordingSpec,
@@ -28,25 +31,28 @@ _PARTS: Mapping[str, type[BaseModel]] = {
 }
 
 
-def explain(error: ValidationError, keywords: Mapping[str, str], origin: str) -> str:
+def explain(error: ValidationError, keywords: Mapping[str, str], origin: str, root: str = "") -> str:
     """The first error as a sentence.
 
     Args:
         error: What Pydantic found.
         keywords: The keywords of the settings that were given, by their paths.
         origin: The file; empty where there is none.
+        root: The part of the specification that was read; empty for the whole.
     """
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A misspelled key is also a missing one: the key itself says more.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     path = tuple(first["loc"])
     keyword = _keyword(path, keywords)
     place = keyword or _written(path)
     start = f"{origin}: " if origin and keyword is None else ""
     if first["type"] == "extra_forbidden":
-        return f"{start}{_unknown_key(path)}"
+        return f"{start}{_unknown_key(path, root)}"
     what = _plain(first)
     shown = _shown(first)
     if not place:
-        return f"{start}the specification {what}{shown}."
+        return f"{start}{'it' if root else 'the specification'} {what}{shown}."
     return f"{start}`{place}` {what}{shown}."
 
 
@@ -63,9 +69,9 @@ def _written(path: Sequence[Any]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
-def _unknown_key(path: Sequence[Any]) -> str:
+def _unknown_key(path: Sequence[Any], root: str) -> str:
     *parents, key = path
-    part = _PARTS.get(".".join(str(name) for name in parents if not isinstance(name, int)))
+    part = _PARTS.get(".".join([root] * bool(root) + [str(name) for name in parents if not isinstance(name, int)]))
     fields = list(part.model_fields) if part is not None else []
     near = get_close_matches(str(key), fields, 1)
     hint = f"did you mean `{near[0]}`?" if near else f"use {', '.join(fields)}."
@@ -74,6 +80,8 @@ def _unknown_key(path: Sequence[Any]) -> str:
 
 def _plain(first: Mapping[str, Any]) -> str:
     """What is wrong, as the end of a sentence."""
+    if first["type"] == "missing":
+        return "is missing"
     message = str(first["msg"])
     for prefix in ("Value error, ", "Assertion failed, "):
         message = message.removeprefix(prefix)

@@ -6,10 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+from qa_eval.spec.metrics import MetricSpec
 from qa_eval.spec.model import PromptSpec
 
 PromptLike = str | Path | PromptSpec
 """A prompt's text (with fields in braces), its file, phoenix:NAME[@TAG], or the prompt itself."""
+
+
+MetricLike = str | MetricSpec | Mapping[str, Any] | Callable[..., Any]
+"""A metric: a name, a judge or another part of the specification, or a function."""
+Metrics = MetricLike | Sequence[MetricLike] | Mapping[str, Callable[..., Any]]
+"""Metrics, or functions by name."""
 
 
 class ExperimentKeywords(TypedDict, total=False):
@@ -28,7 +35,10 @@ class ExperimentKeywords(TypedDict, total=False):
     temperature: float
     max_tokens: int
     parameters: Mapping[str, Any] | Sequence[str]
-    metrics: Mapping[str, Callable[..., Any]] | Sequence[str | Callable[..., Any]]
+    metrics: Metrics
+    primary: str | Sequence[str]
+    judge_model: str | None
+    planted: int
     similarity: str
     repeat: int
     concurrency: int | str

@@ -18,13 +18,15 @@ from pydantic import ValidationError
 from qa_eval.errors import InputError
 from qa_eval.spec.explain import explain
 from qa_eval.spec.files import read_data
-from qa_eval.spec.model import BUILT_IN_METRICS, ExperimentSpec, PromptSpec, dataset_address
+from qa_eval.spec.metrics import DEFAULT_METRICS, JUDGE, MetricSpec
+from qa_eval.spec.model import ExperimentSpec, PromptSpec, dataset_address
 from qa_eval.spec.prompts import read_prompt
+from qa_eval.spec.rubrics import read_rubric
 from qa_eval.spec.settings import BY_KEYWORD
 from qa_eval.spec.systems import resolve_systems
 
 BUNDLED = ("sample", "qa-eval-sample", "squad", "squad_v2")
-_REPEATED = ("models", "prompts", "fail_on", "require", "metrics")
+_REPEATED = ("models", "prompts", "fail_on", "require", "metrics", "primary")
 _OF_SYSTEMS = ("models", "prompts", "via")
 
 
@@ -87,7 +89,8 @@ def _build(data: dict[str, Any], given: Mapping[str, Any], origin: str) -> Exper
     for keyword, value in settings.items():
         _set(data, keyword, value)
     spec = _validate(data, {BY_KEYWORD[name].path: name for name in settings}, origin)
-    return _with_prompts(spec, "" if "prompts" in settings else origin)
+    spec = _with_prompts(spec, "" if "prompts" in settings else origin)
+    return _with_rubrics(spec, "" if "metrics" in settings else origin)
 
 
 def explain_unknown(keyword: str) -> str:
@@ -121,7 +124,8 @@ def _set(data: dict[str, Any], keyword: str, value: Any) -> None:
         kept = {key: v for key, v in _part(data, "dataset").items() if key not in ("path", "hub", "phoenix")}
         data["dataset"] = kept | ({"path": _absolute(source["path"], Path.cwd())} if "path" in source else source)
     elif keyword == "metrics":
-        data["metrics"] = [*data.get("metrics", BUILT_IN_METRICS), *_several(value)]
+        added = [_metric_in(metric, Path.cwd()) for metric in _several(value)]
+        data["metrics"] = [*data.get("metrics", DEFAULT_METRICS), *added]
     elif keyword == "parameters":
         data["parameters"] = {**_part(data, "parameters"), **_parameters(value)}
     elif keyword == "prompts":
@@ -190,6 +194,8 @@ def _with_absolute_paths(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         data["prompts"] = [_prompt_in(prompt, folder) for prompt in data["prompts"]]
     elif isinstance(data.get("prompts"), str):
         data["prompts"] = [_prompt_in(data["prompts"], folder)]
+    if isinstance(data.get("metrics"), list):
+        data["metrics"] = [_metric_in(metric, folder) for metric in data["metrics"]]
     if isinstance(data.get("systems"), list):
         data["systems"] = [
             system | {"prompt": _prompt_in(system["prompt"], folder)}
@@ -210,6 +216,29 @@ def _prompt_here(prompt: Any) -> Any:
     if isinstance(prompt, PromptSpec):
         return prompt.model_dump(mode="json", exclude_defaults=True)
     return _prompt_in(str(prompt) if isinstance(prompt, Path) else prompt, Path.cwd())
+
+
+def _metric_in(metric: Any, folder: Path) -> Any:
+    """A metric whose rubric's file has an absolute path; built-in rubrics have names without a dot."""
+    if isinstance(metric, str) and metric.startswith(JUDGE):
+        metric = {"judge": metric.removeprefix(JUDGE)}
+    if isinstance(metric, Mapping) and "." in str(metric.get("judge", "")):
+        return {**metric, "judge": str((folder / metric["judge"]).absolute())}
+    return metric
+
+
+def _with_rubrics(spec: ExperimentSpec, origin: str) -> ExperimentSpec:
+    """The specification with every rubric that is a file."""
+
+    def read(place: int, metric: MetricSpec) -> MetricSpec:
+        if metric.judge is None or metric.rubric is not None or "." not in metric.judge:
+            return metric
+        try:
+            return metric.model_copy(update={"rubric": read_rubric(Path(metric.judge))})
+        except InputError as error:
+            raise InputError(f"{origin}: `metrics[{place}]`: {error}" if origin else str(error)) from None
+
+    return spec.model_copy(update={"metrics": tuple(read(*each) for each in enumerate(spec.metrics))})
 
 
 def _with_prompts(spec: ExperimentSpec, origin: str) -> ExperimentSpec:

@@ -13,42 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    PlainSerializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from qa_eval.spec.settings import BY_PATH
+from qa_eval.spec.base import Parameters, ParametersField, Part, described
+from qa_eval.spec.metrics import DEFAULT_METRICS, METRIC_ALIASES, JudgesSpec, Metric, MetricSpec
 from qa_eval.spec.values import Concurrency, Count, Names, Rules, Seconds
 
 DEFAULT_MODEL = "qa"
 DEFAULT_PARAMETERS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 32}
 """Answers are short spans; a longer answer is cut, which its scores show."""
-BUILT_IN_METRICS = ("exact_match", "f1", "semantic_similarity")
-METRIC_ALIASES = {"em": "exact_match", "similarity": "semantic_similarity"}
 EMBEDDERS = ("minilm", "gateway", "sentence-transformers")
-_RESERVED = frozenset(("model", "messages", "stream", "n"))
-FIELD = re.compile(r"\{(\{[A-Za-z_][\w .-]*\})\}|\{([A-Za-z_][\w .-]*)\}")
-"""A field of a prompt (group 2), or a field's text written literally, in doubled braces (group 1)."""
 _RUN_NAME = re.compile(r"\w[\w .+/-]{0,99}")
 _FILE_ENDINGS = (".json", ".jsonl", ".csv", ".parquet", ".yaml", ".yml", ".toml")
-
-
-class Part(BaseModel):
-    """A part of the specification."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
-
-
-def described(path: str) -> str:
-    """The one description of a setting, from the table of settings."""
-    return BY_PATH[path].help
 
 
 # --- dataset --------------------------------------------------------------------------------------------------------
@@ -172,36 +148,6 @@ def parse_prompt(value: Any) -> Any:
 Prompt = Annotated[PromptSpec, BeforeValidator(parse_prompt, json_schema_input_type=PromptSpec | list[Message] | str)]
 
 
-class Parameters(BaseModel):
-    """Parameters of the provider; those that are not named here are passed on as they are."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
-    __pydantic_extra__: dict[str, JsonValue]
-
-    temperature: float | None = Field(None, ge=0, le=2, description=described("parameters.temperature"))
-    max_tokens: int | None = Field(None, ge=1, description=described("parameters.max_tokens"))
-
-    @model_validator(mode="after")
-    def _ours(self) -> Self:
-        taken = sorted(_RESERVED & (self.__pydantic_extra__ or {}).keys())
-        if taken:
-            raise ValueError(f"cannot set `{taken[0]}`, which qa-eval sets itself")
-        if "api_key" in (self.__pydantic_extra__ or {}):
-            raise ValueError("cannot set `api_key`: keys come from the environment")
-        return self
-
-    def to_data(self) -> dict[str, Any]:
-        """What is set."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-
-def _dump_parameters(parameters: Parameters) -> dict[str, Any]:
-    return parameters.to_data()
-
-
-ParametersField = Annotated[Parameters, PlainSerializer(_dump_parameters, return_type=dict[str, Any])]
-
-
 class SystemSpec(Part):
     """What is compared: a model with a prompt and parameters, asked in one way; or a function of your own."""
 
@@ -249,39 +195,7 @@ def check_via(via: str) -> str:
     return via
 
 
-# --- metrics, limits, gate, recording, servers ----------------------------------------------------------------------
-
-
-class MetricSpec(Part):
-    """A metric: a built-in one, one that an installed package offers, or a function of your own."""
-
-    name: str = Field(pattern=r"^[A-Za-z_][\w.-]{0,63}$")
-    python: str | None = Field(None, pattern=r"^[\w.]+:[\w.]+$")
-    """module:function"""
-
-    @field_validator("name")
-    @classmethod
-    def _canonical(cls, name: str) -> str:
-        return METRIC_ALIASES.get(name, name)
-
-    @property
-    def built_in(self) -> bool:
-        """Whether it is one of ours."""
-        return self.python is None and self.name in BUILT_IN_METRICS
-
-
-def parse_metric(value: Any) -> Any:
-    """A mapping, a name, or module:function, whose name is the function's."""
-    if isinstance(value, str):
-        return (
-            {"name": value.rpartition(":")[2].rpartition(".")[2], "python": value} if ":" in value else {"name": value}
-        )
-    if isinstance(value, Mapping) and "python" in value and "name" not in value:
-        return {"name": str(value["python"]).rpartition(":")[2].rpartition(".")[2], **value}
-    return value
-
-
-Metric = Annotated[MetricSpec, BeforeValidator(parse_metric, json_schema_input_type=MetricSpec | str | dict[str, str])]
+# --- limits, gate, recording, servers ----------------------------------------------------------------------
 
 
 class LimitsSpec(Part):
@@ -349,8 +263,10 @@ class ExperimentSpec(Part):
     via: str = Field("gateway", description=described("via"))
     parameters: ParametersField = Parameters()
     """Parameters of the provider for all systems."""
-    metrics: tuple[Metric, ...] = tuple(MetricSpec(name=name) for name in BUILT_IN_METRICS)
-    """Metrics by name, or functions of your own."""
+    metrics: tuple[Metric, ...] = tuple(MetricSpec(name=name) for name in DEFAULT_METRICS)
+    """Metrics by name, judges, or functions of your own."""
+    primary: Names = Field((), description=described("primary"))
+    judges: JudgesSpec = JudgesSpec()
     similarity: Literal["minilm", "gateway", "sentence-transformers"] = Field(
         "minilm", description=described("similarity")
     )
@@ -370,6 +286,11 @@ class ExperimentSpec(Part):
             raise ValueError("must be letters, digits, spaces and . + / - _, at most 100, and not a file's name")
         return name
 
+    @field_validator("primary")
+    @classmethod
+    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(METRIC_ALIASES.get(name, name) for name in names)
+
     @field_validator("via")
     @classmethod
     def _via(cls, via: str) -> str:
@@ -383,7 +304,15 @@ class ExperimentSpec(Part):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ValueError(f"names the metric {twice} twice: give one of them another name")
+        unknown = next((name for name in self.primary if name not in names), None)
+        if unknown is not None:
+            raise ValueError(f"has the primary metric {unknown}, which is none of its metrics: {', '.join(names)}")
         return self
+
+    @property
+    def slots(self) -> int | None:
+        """Maximum number of concurrent requests; None adapts."""
+        return None if isinstance(self.concurrency, str) else self.concurrency
 
     def to_data(self) -> dict[str, Any]:
         """As JSON or YAML holds it; what is left at its default is left out."""

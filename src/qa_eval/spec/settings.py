@@ -79,9 +79,24 @@ SETTINGS = (
     Setting(
         "metrics",
         "metrics",
-        "Custom metric in addition: a name that a package offers, or module:function; may repeat.",
+        "Metric in addition: a name, NAME=OPTION, judge:RUBRIC or module:function; may repeat.",
         "METRIC",
         option="--metric",
+    ),
+    Setting(
+        "primary",
+        "primary",
+        "Metric whose difference is tested; may repeat.",
+        "METRIC",
+        "f1, or the first metric",
+    ),
+    Setting("judge_model", "judges.model", "Model group of the gateway that judges.", "MODEL"),
+    Setting(
+        "planted",
+        "judges.planted",
+        "Known right, and known wrong, answers that measure a judge; at most so many of each.",
+        "N",
+        "50",
     ),
     Setting(
         "similarity",

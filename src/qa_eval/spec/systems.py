@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qa_eval.errors import InputError
-from qa_eval.spec.model import DEFAULT_MODEL, DEFAULT_PARAMETERS, ExperimentSpec, Parameters, PromptSpec, SystemSpec
+from qa_eval.spec.base import Parameters
+from qa_eval.spec.model import DEFAULT_MODEL, DEFAULT_PARAMETERS, ExperimentSpec, PromptSpec, SystemSpec
 
 
 def resolve_systems(spec: ExperimentSpec) -> ExperimentSpec:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from qa_eval.targets.outcome import Outcome, Reply
 
+ReadText = Callable[[Mapping[str, Any]], str]
+"""What of a completion's message is the answer; it raises `ValueError` where that is nothing to read."""
 
-def read_completion(completion: Any, started_at: datetime, latency_s: float, **facts: Any) -> Reply:
+
+def content_of(message: Mapping[str, Any]) -> str:
+    """A message's text."""
+    return message.get("content") or ""
+
+
+def read_completion(
+    completion: Any, started_at: datetime, latency_s: float, read: ReadText = content_of, **facts: Any
+) -> Reply:
     """The reply that a completion holds.
 
     Args:
         completion: The response's JSON.
         started_at: When it was asked for.
         latency_s: How long it took, in seconds.
+        read: What of its message is the answer.
         facts: What else is known of it, such as `cost_usd`: fields of `Reply`.
     """
 
@@ -29,7 +40,7 @@ def read_completion(completion: Any, started_at: datetime, latency_s: float, **f
     if not choices:
         return failed("the response holds no choices")
     try:
-        text = (choices[0]["message"].get("content") or "").strip()
+        text = read(choices[0]["message"]).strip()
         outcome, message = _outcome(text, choices[0].get("finish_reason"))
         return Reply(
             outcome=outcome,
@@ -41,6 +52,8 @@ def read_completion(completion: Any, started_at: datetime, latency_s: float, **f
             completion_tokens=number(usage.get("completion_tokens"), int),
             **facts,
         )
+    except ValueError as error:
+        return failed(str(error))
     except (KeyError, TypeError, AttributeError, IndexError):
         return failed("the response is no chat completion: its first choice has no message")
 

@@ -22,7 +22,7 @@ from qa_eval.data.examples import Example
 from qa_eval.errors import GatewayError
 from qa_eval.spec.model import PromptSpec
 from qa_eval.targets.base import TIMEOUT_S, Attempt
-from qa_eval.targets.completion import litellm_facts, read_completion
+from qa_eval.targets.completion import ReadText, content_of, litellm_facts, read_completion
 from qa_eval.targets.failures import explain
 from qa_eval.targets.outcome import Outcome, Reply
 from qa_eval.targets.prompt import render
@@ -123,6 +123,7 @@ class GatewayClient:
         messages: Sequence[Mapping[str, str]],
         parameters: Mapping[str, Any],
         trace: TraceContext | None = None,
+        read: ReadText = content_of,
     ) -> Attempt:
         """Ask for one chat completion. Every failure is returned as an outcome.
 
@@ -131,6 +132,7 @@ class GatewayClient:
             messages: `role` and `content` of each message.
             parameters: What else the request holds, such as `temperature`.
             trace: The trace that the gateway's spans join.
+            read: What of the completion's message is the answer.
         """
         request = {"model": model, "messages": messages, **parameters, **self._extensions(model)}
         headers = _JSON | {"traceparent": trace.traceparent} if trace else _JSON
@@ -158,7 +160,7 @@ class GatewayClient:
                 return failed(failure.outcome, failure.message, retry=True, retry_after_s=0.0)
             return failed(failure.outcome, failure.message, retry=failure.retry, retry_after_s=failure.retry_after_s)
         latency_s = time.perf_counter() - start
-        return Attempt(read_completion(_json(body), started_at, latency_s, **litellm_facts(response.headers)))
+        return Attempt(read_completion(_json(body), started_at, latency_s, read, **litellm_facts(response.headers)))
 
     def _extensions(self, model: str) -> dict[str, Any]:
         """What only LiteLLM knows; a gateway that refuses it is asked in plain OpenAI from then on."""

@@ -7,14 +7,12 @@ and F1 compare spans.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from qa_eval.data.examples import Example, SquadVersion
 from qa_eval.errors import InputError
-from qa_eval.spec.model import FIELD, Message, PromptSpec
+from qa_eval.spec.model import Message, PromptSpec
+from qa_eval.spec.template import as_text, fields_of, fill
 
 _FROM_CONTEXT = (
     "Answer the question with the shortest span of the context that answers it. Give only the answer, no sentence."
@@ -37,12 +35,11 @@ def default_prompt(version: SquadVersion, has_context: bool = True) -> PromptSpe
 
 def render(prompt: PromptSpec, example: Example) -> list[dict[str, str]]:
     """The messages for one example. One pass, so that a context that holds `{question}` stays as it is."""
-    values = _Values(example)
 
-    def value(match: re.Match[str]) -> str:
-        return match[1] or values[match[2]]
+    def value(name: str) -> str:
+        return _value(example, name)
 
-    return [{"role": m.role, "content": FIELD.sub(value, m.content)} for m in prompt.messages]
+    return [{"role": message.role, "content": fill(message.content, value)} for message in prompt.messages]
 
 
 def check_fields(prompt: PromptSpec, fields: Collection[str]) -> None:
@@ -70,22 +67,11 @@ def declines(answer: str) -> bool:
 
 def _fields(prompt: PromptSpec) -> Iterator[str]:
     for message in prompt.messages:
-        yield from (match[2] for match in FIELD.finditer(message.content) if match[2])
+        yield from fields_of(message.content)
 
 
-class _Values:
-    """An example's fields as texts; one that it lacks is empty."""
-
-    def __init__(self, example: Example) -> None:
-        self._example = example
-
-    def __getitem__(self, name: str) -> str:
-        if name == "question":
-            return self._example.question.strip()
-        if name == "context":
-            return self._example.context
-        return _text(self._example.metadata.get(name, ""))
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _value(example: Example, name: str) -> str:
+    """A field of an example as text; one that it lacks is empty."""
+    if name == "question":
+        return example.question.strip()
+    return example.context if name == "context" else as_text(example.metadata.get(name, ""))

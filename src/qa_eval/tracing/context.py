@@ -33,6 +33,11 @@ def new_trace(system: str) -> TraceContext:
     return TraceContext(secrets.token_hex(16), secrets.token_hex(8), system)
 
 
+def child_of(trace: TraceContext) -> TraceContext:
+    """A new span in a trace."""
+    return TraceContext(trace.trace_id, secrets.token_hex(8), trace.system)
+
+
 @contextmanager
 def within(trace: TraceContext | None) -> Iterator[None]:
     """Spans that start in here are the question's children; None changes nothing."""

@@ -15,7 +15,7 @@ from phoenix.otel import HTTPSpanExporter
 
 from qa_eval.errors import PhoenixUnavailable
 from qa_eval.litellm_sdk import provider_name
-from qa_eval.tracing.question import QuestionSpan, readable_spans
+from qa_eval.tracing.finished import FinishedSpan, readable_spans
 
 _POST_S = 10
 """How long one export may take, its own tries included."""
@@ -35,7 +35,7 @@ class SpanSender:
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._exporter = span_exporter(url, headers)
 
-    async def send(self, spans: Sequence[QuestionSpan]) -> None:
+    async def send(self, spans: Sequence[FinishedSpan]) -> None:
         """Send some spans, in a thread.
 
         Raises:
@@ -44,7 +44,7 @@ class SpanSender:
         if spans and await asyncio.to_thread(self._export, spans) is not SpanExportResult.SUCCESS:
             raise PhoenixUnavailable("Phoenix does not take the traces: see its log; the journal keeps the answers.")
 
-    def _export(self, spans: Sequence[QuestionSpan]) -> SpanExportResult:
+    def _export(self, spans: Sequence[FinishedSpan]) -> SpanExportResult:
         return self._exporter.export(readable_spans(spans))
 
 

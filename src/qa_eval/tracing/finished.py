@@ -1,6 +1,6 @@
-"""The questions' own spans, made from the journal.
+"""Spans that are made from the journal: the questions' own, and those of judges' calls.
 
-A span's ids were fixed when the question was asked, and the gateway's spans joined them. Sending from the journal
+A span's ids were fixed when the call was made, and the gateway's spans joined them. Sending from the journal
 keeps exporting out of the latencies, and lets a later process send what Phoenix has missed.
 """
 
@@ -19,8 +19,11 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionSpan:
-    """The root span of one question's trace."""
+class FinishedSpan:
+    """A span whose end is known: the root of a question's trace, or a judge's call in it."""
+
+    name: str
+    kind: OpenInferenceSpanKindValues
 
     trace_id: str
     span_id: str
@@ -31,12 +34,14 @@ class QuestionSpan:
     failure: str | None
     """Why there is no answer; None where there is one."""
     attributes: Mapping[str, Any]
-    question: str | None = None
+    input: str | None = None
     """None keeps it out of the span."""
-    answer: str | None = None
+    output: str | None = None
+    parent_span_id: str | None = None
+    """None for a root."""
 
 
-def readable_spans(spans: Iterable[QuestionSpan]) -> list[ReadableSpan]:
+def readable_spans(spans: Iterable[FinishedSpan]) -> list[ReadableSpan]:
     """Spans as OpenTelemetry exports them, each in its project."""
     resources: dict[str, Resource] = {}
     readable = []
@@ -47,25 +52,30 @@ def readable_spans(spans: Iterable[QuestionSpan]) -> list[ReadableSpan]:
     return readable
 
 
-def _readable(span: QuestionSpan, resource: Resource) -> ReadableSpan:
+def _readable(span: FinishedSpan, resource: Resource) -> ReadableSpan:
     start = int(span.started_at.timestamp() * 1e9)
     attributes = {
-        SpanAttributes.OPENINFERENCE_SPAN_KIND: OpenInferenceSpanKindValues.CHAIN.value,
-        SpanAttributes.INPUT_VALUE: span.question,
-        SpanAttributes.OUTPUT_VALUE: span.answer,
+        SpanAttributes.OPENINFERENCE_SPAN_KIND: span.kind.value,
+        SpanAttributes.INPUT_VALUE: span.input,
+        SpanAttributes.OUTPUT_VALUE: span.output,
         **span.attributes,
     }
     return ReadableSpan(
-        name="question",
-        context=SpanContext(
-            trace_id=int(span.trace_id, 16),
-            span_id=int(span.span_id, 16),
-            is_remote=False,
-            trace_flags=TraceFlags(TraceFlags.SAMPLED),
-        ),
+        name=span.name,
+        context=_context(span.trace_id, span.span_id),
+        parent=_context(span.trace_id, span.parent_span_id) if span.parent_span_id else None,
         resource=resource,
         attributes={name: value for name, value in attributes.items() if value is not None},
         status=Status(StatusCode.OK) if span.failure is None else Status(StatusCode.ERROR, span.failure),
         start_time=start,
         end_time=start + int(span.latency_s * 1e9),
+    )
+
+
+def _context(trace_id: str, span_id: str) -> SpanContext:
+    return SpanContext(
+        trace_id=int(trace_id, 16),
+        span_id=int(span_id, 16),
+        is_remote=False,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
     )

@@ -9,12 +9,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qa_eval.analysis.observations import Observations, ObservedAnswer, Question, ScoredAnswer, gather
+from qa_eval.analysis.observations import (
+    Observations,
+    ObservedAnswer,
+    Question,
+    ScoredAnswer,
+    gather,
+    known_definitions,
+)
 from qa_eval.errors import InputError
-from qa_eval.spec.model import BUILT_IN_METRICS
+from qa_eval.metrics.custom import TAKEN
 from qa_eval.targets.outcome import Outcome
 
 EXPORTS = (".jsonl", ".csv", ".parquet")
+_OLD_COLUMNS = {"title", "difficulty", "source"}
+"""Columns of older versions."""
 
 
 def read_export(path: Path) -> list[Observations]:
@@ -34,14 +43,16 @@ def read_export(path: Path) -> list[Observations]:
             f"{path} is not an export of a run: it lacks {', '.join(sorted(missing))}; "
             "`qa-eval runs export` writes one."
         )
+    metrics = _metrics(rows)
     systems: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
     for number, row in enumerate(rows, 1):
         systems.setdefault(str(row[name]), []).append((number, row))
     return [
         gather(
             system,
-            (_of_row(path, number, row) for number, row in numbered),
+            (_of_row(path, number, row, metrics) for number, row in numbered),
             config=_config(path, [row for _, row in numbered]),
+            definitions=known_definitions(metrics),
         )
         for system, numbered in systems.items()
     ]
@@ -73,10 +84,25 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path} is not {path.suffix[1:]} ({error}).") from None
 
 
-def _of_row(path: Path, number: int, row: Mapping[str, Any]) -> ScoredAnswer:
+def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns that are metrics: all that are no others, and hold numbers."""
+    columns = [name for name in rows[0] if name not in TAKEN | _OLD_COLUMNS and "." not in name] if rows else []
+    return [name for name in columns if all(_is_number(row.get(name)) for row in rows)]
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a cell is a number or empty."""
+    try:
+        _number(value)
+    except (ValueError, TypeError):
+        return False
+    return type(value).__name__ not in ("bool", "bool_")  # a fact, such as `answer_contained` without the metric
+
+
+def _of_row(path: Path, number: int, row: Mapping[str, Any], metrics: Sequence[str]) -> ScoredAnswer:
     try:
         outcome = Outcome(str(row["outcome"]))
-        scores = {name: score for name in BUILT_IN_METRICS if (score := _number(row.get(name))) is not None}
+        scores = {name: score for name in metrics if (score := _number(row.get(name))) is not None}
         answer = ObservedAnswer(
             _text(row["answer"]),
             outcome,

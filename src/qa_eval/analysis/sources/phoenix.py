@@ -10,9 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from pydantic import ValidationError
+
 from qa_eval.analysis.observations import Observations, ObservedAnswer, Question, ScoredAnswer, gather
 from qa_eval.errors import InputError, PhoenixError
-from qa_eval.spec.model import BUILT_IN_METRICS
+from qa_eval.metrics.definition import MetricDefinition
+from qa_eval.metrics.registry import SIMILARITY, definition_of
+from qa_eval.spec.model import ExperimentSpec
 from qa_eval.targets.outcome import Outcome
 
 _PHOENIX_ID = re.compile(r"Experiment:\d+")
@@ -50,11 +54,13 @@ def read_experiment(url: str, experiment: str) -> Observations:
     name = str(metadata.get("system") or metadata.get("model") or about.get("name") or experiment)
     config = {"experiment": experiment, "phoenix": url}
     config |= {key: value for key, value in metadata.items() if key not in ("models", "spec", "system")}
+    definitions = _definitions(metadata.get("spec"))
     return gather(
         name,
-        (_of_phoenix(questions[run["example_id"]], run) for run in runs if run["example_id"] in questions),
+        (_of_phoenix(questions[run["example_id"]], run, definitions) for run in runs if run["example_id"] in questions),
         similarity=str(metadata.get("embedder") or metadata.get("similarity", "")),
         config=config,
+        definitions=definitions,
     )
 
 
@@ -81,7 +87,18 @@ def _question(example: Mapping[str, Any]) -> Question:
     )
 
 
-def _of_phoenix(question: Question, run: Mapping[str, Any]) -> ScoredAnswer:
+def _definitions(spec: Any) -> dict[str, MetricDefinition]:
+    """The metrics of the experiment's specification; those of every run where it has none that can be read."""
+    try:
+        metrics = ExperimentSpec.model_validate(spec or {}).metrics
+    except ValidationError:
+        metrics = ExperimentSpec().metrics
+    return {metric.name: definition_of(metric) for metric in metrics}
+
+
+def _of_phoenix(
+    question: Question, run: Mapping[str, Any], definitions: Mapping[str, MetricDefinition]
+) -> ScoredAnswer:
     output, error = run.get("output"), run.get("error")
     text = str(output.get("answer", "")) if isinstance(output, dict) else str(output or "")
     latency = run.get("latency_ms")
@@ -91,7 +108,7 @@ def _of_phoenix(question: Question, run: Mapping[str, Any]) -> ScoredAnswer:
         str(error or ""),
         None if latency is None else latency / 1000,
     )
-    return ScoredAnswer(question, answer, dict(_annotations(run.get("annotations") or ())))
+    return ScoredAnswer(question, answer, dict(_annotations(run.get("annotations") or (), definitions)))
 
 
 def _failure(error: str) -> Outcome:
@@ -102,8 +119,10 @@ def _failure(error: str) -> Outcome:
         return Outcome.GATEWAY_ERROR
 
 
-def _annotations(annotations: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+def _annotations(
+    annotations: Iterable[Mapping[str, Any]], definitions: Mapping[str, MetricDefinition]
+) -> Iterator[tuple[str, float]]:
     for each in annotations:
-        name = "semantic_similarity" if each["name"].startswith("semantic_similarity") else str(each["name"])
-        if each.get("score") is not None and name in BUILT_IN_METRICS:
+        name = SIMILARITY if each["name"].startswith(SIMILARITY) else str(each["name"])
+        if each.get("score") is not None and name in definitions:
             yield name, float(each["score"])

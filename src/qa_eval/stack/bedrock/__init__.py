@@ -5,6 +5,7 @@
     prompts      the prompt format that suits the small model
     generation   the stream of an answer
     model        the client of the model server
+    judge        judgements by rules in place of a model
     replay       answers from a table in place of the model's
     titan        InvokeModel for Titan text embeddings, with a substitute model
     guardrail    ApplyGuardrail, with patterns instead of classifiers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -9,8 +10,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qa_eval.stack.bedrock.errors import AwsError
 from qa_eval.stack.bedrock.eventstream import encode_event
 from qa_eval.stack.bedrock.generation import End, Generation, Sampling
+from qa_eval.stack.bedrock.judge import is_judgement, stand_in
 from qa_eval.stack.bedrock.model import Model
 from qa_eval.stack.bedrock.prompts import as_series, read_question
 from qa_eval.stack.bedrock.replay import Replay, replay_answer
@@ -67,6 +70,7 @@ class ConverseRequest(BaseModel):
     system: list[_Block] = []
     inferenceConfig: _InferenceConfig = Field(default_factory=_InferenceConfig)
     toolConfig: dict[str, Any] | None = None
+    outputConfig: dict[str, Any] | None = None
     guardrailConfig: dict[str, Any] | None = None
 
     @model_validator(mode="after")
@@ -78,6 +82,18 @@ class ConverseRequest(BaseModel):
         if self.guardrailConfig is not None:
             raise ValueError("guardrailConfig is not supported here: call ApplyGuardrail.")
         return self
+
+    @property
+    def schema_of_reply(self) -> dict[str, Any] | None:
+        """The JSON schema of a structured reply; None where text is asked for."""
+        form = (self.outputConfig or {}).get("textFormat")
+        if form is None:
+            return None
+        try:
+            schema: dict[str, Any] = json.loads(form["structure"]["jsonSchema"]["schema"])
+        except (KeyError, TypeError, ValueError):
+            raise AwsError("ValidationException", "outputConfig.textFormat holds no JSON schema.") from None
+        return schema
 
     @property
     def last(self) -> str:
@@ -97,7 +113,12 @@ class ConverseRequest(BaseModel):
 
 
 async def answer(request: ConverseRequest, model: Model, replay: Replay | None) -> Generation:
-    """Start the answer to a request, from the table if there is one, else from the model."""
+    """Start the answer to a request: a judgement by rules, any other from the table if there is one, or the model."""
+    schema = request.schema_of_reply
+    if is_judgement(request.instructions, request.last, schema):
+        return stand_in(request.last, schema)
+    if schema is not None:
+        raise AwsError("ValidationException", "This model doesn't support structured output.")
     if replay is not None:
         return replay_answer(replay, request.last)
     question = read_question(request.last)
