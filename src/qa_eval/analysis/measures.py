@@ -65,7 +65,7 @@ class Measure:
             case Unit.POINTS:
                 return f"{100 * value:{plus}.1f}"
             case Unit.PLAIN:
-                return f"{value:{plus}.4g}"
+                return f"{value:{plus}.3g}"
             case Unit.SECONDS:
                 return f"{value:{plus}.3g} s" if abs(value) < 100 else f"{value:{plus}.0f} s"
             case Unit.DOLLARS:

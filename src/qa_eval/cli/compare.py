@@ -140,7 +140,12 @@ def _show(comparison: Comparison) -> None:
     for row in comparison.rows():
         table.add_row(*(Text(cell) for cell in (row if several else row[1:])))
     console.print(table)
-    console.print("Scores and shares in points of 100; p corrected over all scores and candidates.")
+    console.print(
+        f"Metrics of 0 to 1 and shares in points of 100. Tested: {', '.join(comparison.primary) or 'nothing'}; p is "
+        "corrected over what is tested and all candidates.",
+        markup=False,
+        soft_wrap=True,
+    )
     for note in comparison.notes:
         console.print(note, markup=False, soft_wrap=True)
     _show_changed(console, comparison)
