@@ -140,7 +140,9 @@ def corrected_mean(
     ends of `share_interval`, with each group for a single question: wide rather than short. Where the estimate
     has to be cut, the interval moves as far before it is cut, so that it cannot shrink to a point.
 
-    Coverage of the 95 % interval, simulated with 50 planted answers of each kind: see `benchmarks/judges.py`.
+    Coverage of the 95 % interval, simulated with two judges, 50 planted answers of each kind, and 100 to 1,000
+    questions in 20 and in 48 groups: 94.8 to 96.5 % (`benchmarks/judges.py`). With 10 or 20 planted ones, and for means
+    near 0 or 1, it is wider than needed (up to 100 %).
 
     Args:
         scores: shape (n,), the verdicts: 1 right, 0 wrong, or means over repetitions of the same question.
