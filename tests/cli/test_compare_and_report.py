@@ -39,7 +39,7 @@ def test_a_broken_rule_ends_with_1_and_the_reason(files: tuple[Path, Path], tmp_
     rules = ("--fail-on", "f1 < -0.02", "--require", "em >= 0.1", "--junit", junit)
     done = qa_eval("compare", *files, "--dataset", "sample", *rules)
     assert done.returncode == 1
-    assert "bad is worse in EM by 55.0 points (" in done.stdout
+    assert "bad is worse in F1 by 55.0 points (" in done.stdout
     assert "gate FAILED: 0 inconclusive; inconclusive rules pass" in done.stdout
     assert done.stderr.startswith("qa-eval: the gate failed: bad: fail-on f1 < -0.02: failed; the difference is -0.5")
     suite = ElementTree.parse(junit).getroot()[0]
@@ -61,17 +61,17 @@ def test_what_the_sample_cannot_tell_passes_or_fails_as_asked(files: tuple[Path,
         done = qa_eval(*arguments, word)
         assert done.returncode == code
         assert f"1 inconclusive; inconclusive rules {word}" in done.stdout
-        assert "no difference in EM can be shown with 100 questions; " in done.stdout
+        assert "no difference in F1 can be shown with 100 questions; " in done.stdout
 
 
 def test_json_and_markdown_stand_alone_on_standard_output(files: tuple[Path, Path]) -> None:
     arguments = ("compare", *files, "--dataset", "sample", "--fail-on", "f1 < -0.02")
     document = json.loads(qa_eval(*arguments, "--json").stdout)
-    assert document["schema"] == "qa-eval/compare@1"
+    assert document["schema"] == "qa-eval/compare@2"
     assert document["gate"]["passed"] is False
     assert document["common"] == 100
     markdown = qa_eval(*arguments, "--markdown").stdout
-    assert markdown.startswith("**bad is worse in EM by ")
+    assert markdown.startswith("**bad is worse in F1 by ")
     assert "| candidate | measure | baseline |" in markdown
     assert "gate FAILED" in markdown
 

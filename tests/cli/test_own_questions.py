@@ -103,7 +103,7 @@ def test_the_starter_runs_as_it_is(in_stack_folder: RunningStack, tmp_path: Path
         len(line) <= 80 for line in done.stdout.splitlines() if ": No interval" not in line and "Dashboard" not in line
     )
     # The small model continues a series of examples well and follows an instruction poorly.
-    assert qa_eval("compare", "first-try", folder=folder).stdout.startswith("few-shot is better in EM by ")
+    assert qa_eval("compare", "first-try", folder=folder).stdout.startswith("few-shot is better in F1 by ")
     again = qa_eval("init", "demo", folder=tmp_path)
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
     assert json.loads(qa_eval("schema", folder=tmp_path).stdout)["title"] == "qa-eval specification"

@@ -24,7 +24,7 @@ from fake_judge import answers_and_judges, by_containment, in_form, is_judgement
 from numbers_dataset import dataset, number, right, run
 
 import qa_eval
-from qa_eval.data import Dataset
+from qa_eval.data import Dataset, Example
 from qa_eval.errors import InputError
 from qa_eval.metrics.judgement import SYSTEM
 
@@ -294,6 +294,23 @@ def test_evaluate_adds_metrics_and_pays_only_for_what_is_missing(serve: Serve) -
     assert len(gateway.requests) == 16
     assert again.to_json()["experiments"][0]["metrics"].keys() == added.to_json()["experiments"][0]["metrics"].keys()
     assert qa_eval.open_run(first.run_id).experiments[0].mean("correctness") == 1.0
+
+
+def test_evaluate_needs_neither_the_tasks_nor_the_own_metrics_of_the_run(serve: Serve) -> None:
+    gateway = serve(answers_and_judges())
+
+    def known(example: Example) -> str:
+        return example.references[0]
+
+    def letters(example: Example, answer: str) -> float:
+        return float(len(answer))
+
+    first = run(dataset(4), gateway, task=known, metrics=[letters])
+    added = qa_eval.evaluate(first.run_id, metrics=["judge:correctness"], judge_model="other", gateway=gateway.url)
+    (experiment,) = added.experiments
+    assert (experiment.mean("letters"), experiment.mean("correctness")) == (6.0, 1.0)
+    with pytest.raises(InputError, match="No installed package offers a metric 'nobodys'"):
+        qa_eval.evaluate(first.run_id, metrics=["nobodys"])
 
 
 def test_retry_failed_judges_again_what_was_not_judged(serve: Serve) -> None:

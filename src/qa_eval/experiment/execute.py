@@ -97,7 +97,7 @@ async def _engine(
         plan,
         journal,
         build_targets(
-            plan.metadata.systems,
+            plan.metadata.systems if run.asks else (),
             version=version,
             client=client,
             gateway_key=run.servers.gateway_key,

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from qa_eval.data.examples import SquadVersion
+from qa_eval.data.examples import Example, SquadVersion
 from qa_eval.errors import InputError
 from qa_eval.metrics.base import Metric
 from qa_eval.metrics.custom import check_name, installed, name_of
@@ -57,6 +57,38 @@ def find_functions(
         },
         metrics={metric.name: _as_function(metrics.get(metric.name) or _metric(metric, folder)) for metric in own},
     )
+
+
+def find_metrics(spec: ExperimentSpec, folder: Path, given: Mapping[str, Metric], known: Collection[str]) -> Functions:
+    """The user's own metrics of a run that is there, for `evaluate`.
+
+    Args:
+        spec: The run's, with what is added.
+        folder: Where modules are searched.
+        given: Functions by the metric's name.
+        known: The metrics that the run has already: one that cannot be found again makes no more scores.
+
+    Raises:
+        InputError: A metric that is added cannot be found, or its name is taken.
+    """
+    own = [metric for metric in spec.metrics if is_own(metric)]
+    for metric in own:
+        check_name(metric.name)
+    return Functions(metrics={metric.name: _found_again(metric, folder, given, known) for metric in own})
+
+
+def _found_again(metric: MetricSpec, folder: Path, given: Mapping[str, Metric], known: Collection[str]) -> Metric:
+    try:
+        return _as_function(given.get(metric.name) or _metric(metric, folder))
+    except InputError as problem:
+        if metric.name not in known:
+            raise
+        error = problem
+
+    def missing(example: Example, answer: str) -> float:
+        raise error
+
+    return missing
 
 
 def _as_function(metric: Any) -> Metric:

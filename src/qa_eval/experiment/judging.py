@@ -209,13 +209,14 @@ class Judging:
                 raise NotScored
             trace = child_of(answer.trace) if answer is not None and answer.trace else None
             reply = await self._ask(model, request, trace)
+            call = JudgeCall(request.key, metric, request.model, reply, _failure(reply, request), *_place(answer))
+            # The slot is held until it is durable: so many calls, and no more, can be lost by a kill.
+            await self._journal.append_call(call)
         except Unreachable as unreachable:
             self._budget.reason = self._budget.reason or str(unreachable)
             raise NotScored from None
         finally:
             model.caller.limiter.release()
-        call = JudgeCall(request.key, metric, request.model, reply, _failure(reply, request), *_place(answer))
-        await self._journal.append_call(call)
         self._budget.count_judgement(reply, failed=call.failure)
         return call
 

@@ -13,6 +13,7 @@ from qa_eval.experiment.functions import (
     by_name,
     callables,
     find_functions,
+    find_metrics,
     specified,
     with_functions,
 )
@@ -58,7 +59,7 @@ def prepare_evaluate(run: str, keywords: EvaluateKeywords) -> Prepared:
     check_limits(spec)
     check_servers(spec)
     check_metrics(spec, plan.dataset)
-    found = find_functions(spec, Path(plan.metadata.folder), {}, functions)
+    found = find_metrics(spec, Path(plan.metadata.folder), functions, known)
     servers, stack = find_servers(spec, plan.dataset, context.on_progress)
     return Prepared(Run(plan, path, servers, found, context, resumes=True, asks=False), stack)
 
