@@ -61,7 +61,8 @@ def test_a_judge_replies_in_the_first_form_that_its_model_takes(
     assert score is not None
     assert (score.label, score.explanation) == ("right", "It says so.")
     asked = judgements(gateway)
-    assert len(asked) == 8 + len(refused), "the first call finds out which form the model takes"
+    at_once = 4
+    assert 8 + len(refused) <= len(asked) <= 8 + at_once * len(refused), "the first calls find out which form it takes"
     assert form in json.dumps(asked[-1])
     assert {body["model"] for body in asked} == {"other"}
     assert all(body["temperature"] == 0.0 for body in asked)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from qa_eval.data.examples import SquadVersion
@@ -51,7 +51,6 @@ class _Model:
 
     caller: Caller
     form: ReplyForm | None = None
-    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Judging:
@@ -226,20 +225,14 @@ class Judging:
         return self._models[name]
 
     async def _ask(self, model: _Model, request: PaidRequest, trace: TraceContext | None) -> Reply:
-        """Ask in the form of reply that the model takes; the first call of a run finds out which that is."""
-        if model.form is None:
-            async with model.settling:
-                if model.form is None:
-                    return await self._settle(model, request, trace)
-        form = model.form if model.form in request.forms else request.forms[0]
-        return await self._ask_in(form, model, request, trace)
-
-    async def _settle(self, model: _Model, request: PaidRequest, trace: TraceContext | None) -> Reply:
-        for form in request.forms:
+        """Ask in the first form of reply that the model takes; a refused form costs nothing, and is not tried again."""
+        first = request.forms.index(model.form) if model.form in request.forms else 0
+        for form in request.forms[first:]:
             reply = await self._ask_in(form, model, request, trace)
             if reply.outcome is not Outcome.REFUSED:
-                model.form = form if reply.outcome.is_answer and len(request.forms) > 1 else None
-                return reply
+                break
+        if reply.outcome.is_answer and len(request.forms) > 1:
+            model.form = form
         return reply
 
     async def _ask_in(self, form: ReplyForm, model: _Model, request: PaidRequest, trace: TraceContext | None) -> Reply:

@@ -13,6 +13,8 @@ from scipy import special
 from qa_eval.errors import InputError
 from qa_eval.statistics.intervals import share_interval
 
+_NO_ERROR = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
@@ -29,7 +31,7 @@ class Agreement:
     """Cohen's kappa: 1 for full agreement, 0 for chance. None where one label is all there is."""
     kappa_low: float | None
     kappa_high: float | None
-    """Kappa's large-sample interval."""
+    """Kappa's large-sample interval; None where its standard error is 0: full agreement, or a rater with one label."""
     confusion: Mapping[tuple[str, str], int]
     """How many answers have this label of the judge and that one of people."""
 
@@ -43,8 +45,10 @@ class Agreement:
         """The finding with its figures."""
         share = f"{100 * self.agreement:.0f} % ({100 * self.low:.0f} to {100 * self.high:.0f})"
         told = f"agrees with people on {share} of {self.n:,} answers"
-        if self.kappa is None or self.kappa_low is None or self.kappa_high is None:
+        if self.kappa is None:
             return f"{told}; no kappa: one label is all there is"
+        if self.kappa_low is None or self.kappa_high is None:
+            return f"{told}, kappa {self.kappa:.2f}"
         return f"{told}, kappa {self.kappa:.2f} ({self.kappa_low:.2f} to {self.kappa_high:.2f})"
 
     def table(self) -> str:
@@ -81,7 +85,7 @@ def agreement(judge: Sequence[str], people: Sequence[str], *, confidence: float 
     n = len(judge)
     if n == 0 or n != len(people):
         raise InputError(f"Give two labels for each answer: there are {n} of the judge and {len(people)} of people.")
-    confusion = Counter(zip(judge, people, strict=True))
+    confusion = Counter(sorted(zip(judge, people, strict=True)))  # the answers' order has no part in the last digit
     equal = sum(count for (one, other), count in confusion.items() if one == other) / n
     low, high = share_interval(equal, n, confidence=confidence)
     kappa, error = _kappa(confusion, n)
@@ -92,8 +96,8 @@ def agreement(judge: Sequence[str], people: Sequence[str], *, confidence: float 
         low=low,
         high=high,
         kappa=kappa,
-        kappa_low=None if kappa is None else max(-1.0, kappa - reach),
-        kappa_high=None if kappa is None else min(1.0, kappa + reach),
+        kappa_low=None if kappa is None or reach < _NO_ERROR else max(-1.0, kappa - reach),
+        kappa_high=None if kappa is None or reach < _NO_ERROR else min(1.0, kappa + reach),
         confusion=dict(sorted(confusion.items())),
     )
 
