@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +125,21 @@ def check_phoenix(stack: RunningStack, experiment: dict[str, Any]) -> None:
 
 
 def judge_spans(stack: RunningStack, experiment_id: str) -> int:
-    """How many calls of the judge there are, each an evaluator's span under the question's own."""
-    seen = 0
-    for spans in traces(stack, experiment_id, 20):
+    """How many calls of the judge there are, each an evaluator's span under the question's own, the gateway's below."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = traces(stack, experiment_id, 20)
+        judges = [(spans, span) for spans in found for span in spans if span["name"] == "judge correctness"]
+        above_the_gateway = [any(each["parentId"] == span["spanId"] for each in spans) for spans, span in judges]
+        # The gateway sends its spans every few seconds.
+        if all(above_the_gateway) or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    assert all(above_the_gateway), "the gateway's span is under it"
+    for spans, judge in judges:
         (root,) = (span for span in spans if span["name"] == "question")
-        for judge in (span for span in spans if span["name"] == "judge correctness"):
-            assert (judge["parentId"], judge["spanKind"]) == (root["spanId"], "evaluator")
-            assert any(span["parentId"] == judge["spanId"] for span in spans), "the gateway's span is under it"
-            seen += 1
-    return seen
+        assert (judge["parentId"], judge["spanKind"]) == (root["spanId"], "evaluator")
+    return len(judges)
 
 
 def check_plugin(folder: Path) -> None:
