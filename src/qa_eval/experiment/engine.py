@@ -38,7 +38,7 @@ _TRACE_EVERY_S = 0.2
 sends every 5 s."""
 _REOPEN_S = 5.0
 JUDGED_AT_ONCE = 512
-"""Answers whose judgements are under way: a bound for memory; how many calls there are at once is a limiter's."""
+"""Maximum number of answers whose judgements are pending: a bound for memory. The limiter bounds the calls."""
 
 _Numbered = TypeVar("_Numbered", Answer, JudgeCall)
 Fetch = Callable[[int, int], Awaitable[list[_Numbered]]]
