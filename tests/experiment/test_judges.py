@@ -71,7 +71,7 @@ def test_a_judge_replies_in_the_first_form_that_its_model_takes(
 def test_the_judge_never_sees_who_answered(serve: Serve) -> None:
     gateway = serve(answers_and_judges())
     gateway.models = ("secret-name", "another-secret", "other")
-    judges = {"metrics": ["judge:correctness", "judge:preference"], "judge_model": "other"}
+    judges: dict[str, Any] = {"metrics": ["judge:correctness", "judge:preference"], "judge_model": "other"}
     run(dataset(3), gateway, models=["secret-name", "another-secret"], **judges)
     asked = judgements(gateway)
     assert asked
@@ -297,6 +297,18 @@ def test_evaluate_adds_metrics_and_pays_only_for_what_is_missing(serve: Serve) -
     assert qa_eval.open_run(first.run_id).experiments[0].mean("correctness") == 1.0
 
 
+def test_another_judge_model_is_not_taken_for_that_of_the_judges_that_are_there(serve: Serve) -> None:
+    gateway = serve(answers_and_judges())
+    first = run(dataset(8), gateway, planted=3, **CORRECTNESS)
+    calls = len(judgements(gateway))
+    added = qa_eval.evaluate(first.run_id, metrics=["judge:completeness"], judge_model="qa")
+    assert {judge.metric: judge.model for judge in added.judges} == {"correctness": "other", "completeness": "qa"}
+    assert added.judges[0].accuracy == first.judges[0].accuracy is not None
+    assert len(judgements(gateway)) == calls + 8, "nothing is judged or measured again"
+    with pytest.raises(InputError, match="has the judge correctness by other already: give the one by qa another name"):
+        qa_eval.evaluate(first.run_id, metrics=["judge:correctness"], judge_model="qa")
+
+
 def test_evaluate_needs_neither_the_tasks_nor_the_own_metrics_of_the_run(serve: Serve) -> None:
     gateway = serve(answers_and_judges())
 
@@ -385,6 +397,7 @@ def test_killed_while_judging_nothing_is_paid_twice(serve: Serve, tmp_path: Path
         ({"metrics": ["length=3"]}, "takes no options"),
         ({"metrics": ["judge:correctness"], "judge_model": "unknown-group"}, "has no model 'unknown-group'"),
         ({"primary": "tone"}, "has the primary metric tone, which is none of its metrics"),
+        ({"metrics": ["judge:preference"], "judge_model": "qa"}, "compares two systems, and there is one"),
         ({"metrics": ["judge:nowhere.yaml"], "judge_model": "qa"}, "nowhere.yaml cannot be read"),
         ({"require": "tone >= 0.5"}, "There is no measure 'tone': give one of em, f1, similarity"),
     ],

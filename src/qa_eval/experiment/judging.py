@@ -191,6 +191,7 @@ class Judging:
         if found is None and not self._all_answered:
             await event.wait()
             found = await self._journal.find(key)
+        self._awaited.pop(key, None)
         if found is None:
             raise NotScored
         return found

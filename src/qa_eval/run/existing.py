@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from qa_eval.run.new import check_metrics
 from qa_eval.run.prepared import Prepared, context_of, runs_folder
 from qa_eval.servers import find_servers
 from qa_eval.spec.load import LoadedSpec, override
-from qa_eval.spec.metrics import parse_metric
+from qa_eval.spec.metrics import MetricSpec, parse_metric
+from qa_eval.spec.model import ExperimentSpec
 
 
 def prepare_resume(run: str, keywords: ResumeKeywords) -> Prepared:
@@ -51,17 +52,46 @@ def prepare_evaluate(run: str, keywords: EvaluateKeywords) -> Prepared:
     context = context_of(keywords)
     path, plan = _read_plan(run)
     functions = by_name(callables(keywords.get("metrics")))
-    known = {metric.name for metric in plan.spec.metrics}
-    added = [each for each in map(parse_metric, specified(keywords.get("metrics"))) if each["name"] not in known]
+    plan = _with_spec(plan, _pinned(plan.spec))
+    known = {metric.name: metric for metric in plan.spec.metrics}
+    asked_for = list(map(parse_metric, specified(keywords.get("metrics"))))
+    _check_same_judges(asked_for, known, keywords.get("judge_model"))
+    added = [each for each in asked_for if each["name"] not in known]
     plan = _changed(plan, {**keywords, "metrics": added})
-    spec = usable_metrics(with_functions(plan.spec, {}, functions), plan.dataset, context.on_progress)
-    plan = replace(plan, metadata=plan.metadata.model_copy(update={"spec": spec}))
+    spec = _pinned(usable_metrics(with_functions(plan.spec, {}, functions), plan.dataset, context.on_progress))
+    plan = _with_spec(plan, spec)
     check_limits(spec)
     check_servers(spec)
     check_metrics(spec, plan.dataset)
     found = find_metrics(spec, Path(plan.metadata.folder), functions, known)
     servers, stack = find_servers(spec, plan.dataset, context.on_progress)
     return Prepared(Run(plan, path, servers, found, context, resumes=True, asks=False), stack)
+
+
+def _with_spec(plan: Plan, spec: ExperimentSpec) -> Plan:
+    return replace(plan, metadata=plan.metadata.model_copy(update={"spec": spec}))
+
+
+def _pinned(spec: ExperimentSpec) -> ExperimentSpec:
+    """The specification whose judges name their models, so that another `judge_model` is not taken for theirs."""
+    metrics = (
+        metric.model_copy(update={"model": metric.model or spec.judges.model}) if metric.judge else metric
+        for metric in spec.metrics
+    )
+    return spec.model_copy(update={"metrics": tuple(metrics)})
+
+
+def _check_same_judges(
+    asked_for: Sequence[Mapping[str, Any]], known: Mapping[str, MetricSpec], judge_model: str | None
+) -> None:
+    """Refuse a judge that the run has already, by another model."""
+    for metric in asked_for:
+        model = metric.get("model") or judge_model
+        there = known.get(metric["name"])
+        if there is not None and there.judge and model not in (None, there.model):
+            raise InputError(
+                f"The run has the judge {there.name} by {there.model} already: give the one by {model} another name."
+            )
 
 
 def _read_plan(run: str) -> tuple[Path, Plan]:

@@ -24,6 +24,7 @@ from qa_eval.experiment.metadata import Servers
 from qa_eval.experiment.prepare import check_servers, make_plan
 from qa_eval.experiment.runs import journal_path
 from qa_eval.metrics.base import Metric
+from qa_eval.metrics.judges import PreferenceJudge
 from qa_eval.metrics.registry import definition_of
 from qa_eval.run.keywords import SPEC_ENDINGS, Experiment, RunKeywords, RunObjects
 from qa_eval.run.prepared import Prepared, context_of, runs_folder
@@ -80,7 +81,9 @@ def check_metrics(spec: ExperimentSpec, dataset: Dataset) -> None:
         InputError: One is wrong.
     """
     built_in(spec, dataset.version)
-    find_judges(spec, dataset.fields)
+    judges = find_judges(spec, dataset.fields)
+    if any(isinstance(judge, PreferenceJudge) for judge in judges) and len(resolve_systems(spec).systems) < 2:
+        raise InputError("The judge preference compares two systems, and there is one: give another with `models`.")
 
 
 def _with_servers(spec: ExperimentSpec, servers: Servers) -> ExperimentSpec:
