@@ -23,6 +23,7 @@ FILE_ONLY = {"systems", "dataset.path", "dataset.hub", "dataset.phoenix"}
 PARTS = (
     model.DatasetSpec,
     model.LimitsSpec,
+    model.StopSpec,
     model.GateSpec,
     model.RecordingSpec,
     model.ServersSpec,

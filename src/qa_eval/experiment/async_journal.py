@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from qa_eval.errors import QaEvalError
 from qa_eval.experiment.answers import Answer, JudgeCall
 from qa_eval.experiment.journal_file import JournalFile
 from qa_eval.experiment.journal_schema import answer_row, call_row
+from qa_eval.experiment.looks import TakenLook
 from qa_eval.experiment.metadata import Recording, RunEnd, RunMetadata
 from qa_eval.experiment.plan import Call, CallKey, Plan
 from qa_eval.targets.outcome import Reply
@@ -101,6 +102,22 @@ class AsyncJournal:
     async def plan(self) -> Plan:
         """See `JournalFile.plan`."""
         return await self._in_thread(self._file.plan)
+
+    async def looks(self) -> list[TakenLook]:
+        """See `JournalFile.looks`."""
+        return await self._in_thread(self._file.looks)
+
+    async def add_look(self, look: TakenLook) -> None:
+        """See `JournalFile.add_look`."""
+        await self._in_thread(self._file.add_look, look)
+
+    async def count_by_example(self) -> list[tuple[str, str, int]]:
+        """See `JournalFile.count_by_example`."""
+        return await self._in_thread(self._file.count_by_example)
+
+    async def means(self, metric: str, systems: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+        """See `JournalFile.means`."""
+        return await self._in_thread(self._file.means, metric, systems)
 
     async def answers(self, after: int = 0, limit: int = -1) -> list[Answer]:
         """See `JournalFile.answers`."""

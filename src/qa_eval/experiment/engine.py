@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
@@ -18,10 +18,12 @@ from qa_eval.experiment.async_journal import AsyncJournal
 from qa_eval.experiment.budget import Budget
 from qa_eval.experiment.calls import Caller, Unreachable
 from qa_eval.experiment.judging import Judging
+from qa_eval.experiment.looks import TakenLook
 from qa_eval.experiment.observer import RunContext
 from qa_eval.experiment.plan import Call, CallKey, Plan
 from qa_eval.experiment.recorder import SPANS, Recorder
 from qa_eval.experiment.scoring import Scorer
+from qa_eval.experiment.stopping import Stopping
 from qa_eval.metrics.base import NotScored
 from qa_eval.metrics.planted import Planted
 from qa_eval.targets.base import Attempt, Target
@@ -56,6 +58,8 @@ class Engine:
     scorer: Scorer
     budget: Budget
     judging: Judging | None = None
+    stopping: Stopping | None = None
+    """Takes the looks of a run that stops early."""
     planted: Mapping[str, Sequence[Planted]] = field(default_factory=dict)
     """The planted answers that each judge is measured with, by its metric."""
     recorder: Recorder | None = None
@@ -86,6 +90,8 @@ class Engine:
             QaEvalError: The journal cannot be written.
         """
         try:
+            if self.stopping is not None:
+                self._report(await self.stopping.start())
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._answer_all())
                 stages.create_task(self._score_all())
@@ -117,9 +123,12 @@ class Engine:
     async def _ask_all(self, answered: set[CallKey]) -> None:
         async with asyncio.TaskGroup() as questions:
             for call in self.plan.calls():
-                if call.key in answered:
+                if call.key in answered or not await self._is_asked(call):
                     continue
                 await self._limiter.acquire()
+                if not await self._is_asked(call):
+                    self._limiter.release()
+                    continue
                 if self.stopped or not self.budget.reserve():
                     self._limiter.release()
                     return
@@ -127,6 +136,14 @@ class Engine:
                 question.add_done_callback(self._release)
                 if self.budget.must_wait:
                     await question
+
+    async def _is_asked(self, call: Call) -> bool:
+        """Whether a question is still asked, once the looks that it waits for are taken."""
+        if self.stopping is None:
+            return True
+        while self.stopping.must_wait(call) and not (self.stopped or self.budget.reason):
+            await self.stopping.news()
+        return self.stopping.asks(call)
 
     def _release(self, question: asyncio.Task[None]) -> None:
         self._limiter.release()
@@ -170,7 +187,7 @@ class Engine:
         scored = await self.scorer.score(answers)
         if self.judging is None:
             await self.journal.add_scores(scored)
-            self._completed(scored)
+            await self._completed(scored)
             return
         self._not_scored |= {answer.seq for answer in scored if not answer.scored}
         await self.journal.add_scores([replace(answer, scored=False) for answer in scored])
@@ -205,13 +222,19 @@ class Engine:
         except NotScored:
             return
         await self.journal.complete(judged)
-        self._completed([judged])
+        await self._completed([judged])
 
-    def _completed(self, answers: list[Answer]) -> None:
-        """Let answers with all their scores be recorded."""
+    async def _completed(self, answers: list[Answer]) -> None:
+        """Let answers with all their scores be recorded, and take the looks that waited for them."""
         self._ready += [answer.seq for answer in answers]
         self._scores.advance()
         self.context.observer.scored(answers)
+        if self.stopping is not None:
+            self._report(await self.stopping.scored(answers))
+
+    def _report(self, looks: Iterable[TakenLook]) -> None:
+        for look in looks:
+            self.context.observer.looked(look)
 
     # --- recording --------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from qa_eval.experiment.recorder import Recorder
 from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.runs import read_result
 from qa_eval.experiment.scoring import Scorer, SimilarityScorer, load_similarity
+from qa_eval.experiment.stopping import Stopping
 from qa_eval.metrics.judges import Judge, PreferenceJudge
 from qa_eval.metrics.registry import SIMILARITY
 from qa_eval.phoenix.client import Phoenix
@@ -113,11 +114,17 @@ async def _engine(
         ),
         budget,
         judging,
+        _stopping(plan, journal) if run.asks else None,
         planted,
         await _recorder(resources, run, plan, journal, client),
         run.context,
         asks=run.asks,
     )
+
+
+def _stopping(plan: Plan, journal: AsyncJournal) -> Stopping | None:
+    design = plan.metadata.stop
+    return None if design is None else Stopping(plan, design, journal)
 
 
 def _judging(

@@ -20,6 +20,7 @@ from qa_eval.data.examples import Dataset, Example, PhoenixOrigin
 from qa_eval.errors import InputError
 from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.journal_judging import JudgingTables
+from qa_eval.experiment.journal_looks import LookTables
 from qa_eval.experiment.journal_schema import (
     ADDED,
     COLUMNS,
@@ -34,7 +35,7 @@ from qa_eval.experiment.plan import CallKey, Plan
 from qa_eval.metrics.base import Score
 
 
-class JournalFile(JudgingTables):
+class JournalFile(JudgingTables, LookTables):
     """One journal."""
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:

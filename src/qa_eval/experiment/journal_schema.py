@@ -40,6 +40,10 @@ CREATE TABLE IF NOT EXISTS labels (
     answer INTEGER NOT NULL, metric TEXT NOT NULL, label TEXT NOT NULL, annotator TEXT NOT NULL,
     PRIMARY KEY (answer, metric, annotator)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS looks (
+    candidate TEXT NOT NULL, number INTEGER NOT NULL, examples INTEGER NOT NULL, estimate REAL NOT NULL,
+    low REAL, high REAL, decision TEXT, taken_at TEXT NOT NULL, PRIMARY KEY (candidate, number)
+) STRICT, WITHOUT ROWID;
 """
 """Tables that later versions of this format added: a journal without them has none of their rows."""
 REPLY_FIELDS = tuple(field.name for field in fields(Reply))

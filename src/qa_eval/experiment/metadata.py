@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +15,9 @@ from qa_eval.data.examples import SquadVersion
 from qa_eval.metrics.definition import MetricDefinition
 from qa_eval.metrics.registry import default_primary, definition_of, is_own
 from qa_eval.spec.model import ExperimentSpec, SystemSpec
+
+if TYPE_CHECKING:
+    from qa_eval.statistics import SequentialDesign
 
 
 class _Stored(BaseModel):
@@ -41,6 +44,29 @@ class DatasetMetadata(_Stored):
     """Phoenix's id of each example, by ours, for a dataset that is used where it is."""
 
 
+class StopDesign(_Stored):
+    """How a run decides early: fixed before the first question, so that what comes out cannot change it."""
+
+    metric: str
+    """The primary metric."""
+    looks: tuple[int, ...]
+    """Groups that each look has seen, rising; the last one has seen all."""
+    alpha: float
+    """Error rate of one candidate over all looks; the candidates share 0.05."""
+    margin: float
+    """Smallest difference that matters, in the metric's own unit."""
+    bounds: tuple[float, float] | None
+    """What a score cannot leave; None where that is not known."""
+
+    @property
+    def sequential(self) -> SequentialDesign:
+        """The design in terms of statistics."""
+        from qa_eval.statistics import SequentialDesign
+
+        given = {} if self.bounds is None else {"bounds": self.bounds}
+        return SequentialDesign(self.looks, self.alpha, **given)
+
+
 class RunMetadata(_Stored):
     """What is fixed when a run starts."""
 
@@ -54,6 +80,8 @@ class RunMetadata(_Stored):
     """The Git commit of the working directory; `-dirty` follows where something is changed."""
     embedder: str = ""
     """Full name of the embedding model; empty where nothing needs one."""
+    stop: StopDesign | None = None
+    """When comparisons are looked at; None where all is asked."""
 
     @property
     def label(self) -> str:
@@ -89,6 +117,11 @@ class RunMetadata(_Stored):
     def baseline(self) -> str:
         """The system that others are compared with."""
         return self.spec.gate.baseline or self.system_names[0]
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The systems that are compared with the baseline."""
+        return tuple(name for name in self.system_names if name != self.baseline)
 
     def judge_model(self, metric: str) -> str:
         """The model group that judges; empty where the metric is no judge."""

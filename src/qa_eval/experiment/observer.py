@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from qa_eval.experiment.answers import Answer
+from qa_eval.experiment.looks import TakenLook
 from qa_eval.experiment.plan import Plan
 from qa_eval.targets.outcome import Reply
 
@@ -27,6 +28,9 @@ class Observer(Protocol):
     def scored(self, answers: Sequence[Answer]) -> None:
         """Some answers have their scores."""
 
+    def looked(self, look: TakenLook) -> None:
+        """A comparison was looked at."""
+
     def recorded(self, count: int) -> None:
         """Phoenix has `count` more answers with all their scores."""
 
@@ -39,6 +43,8 @@ class NullObserver:
     def answered(self, system: str, reply: Reply) -> None: ...
 
     def scored(self, answers: Sequence[Answer]) -> None: ...
+
+    def looked(self, look: TakenLook) -> None: ...
 
     def recorded(self, count: int) -> None: ...
 

@@ -10,6 +10,7 @@ from qa_eval.errors import InputError
 from qa_eval.experiment.metadata import DatasetMetadata, RunMetadata, Servers, new_run_id
 from qa_eval.experiment.observer import OnProgress
 from qa_eval.experiment.plan import Plan
+from qa_eval.experiment.stop_design import plan_stop
 from qa_eval.metrics.registry import applies, definition_of
 from qa_eval.spec.metrics import MetricSpec
 from qa_eval.spec.model import ExperimentSpec, PromptSpec, SystemSpec
@@ -46,7 +47,8 @@ def make_plan(
         folder=str(folder.absolute()),
         commit=_commit(),
     )
-    return Plan(metadata, dataset)
+    design = plan_stop(metadata, dataset)
+    return Plan(metadata.model_copy(update={"stop": design}), dataset)
 
 
 def check_limits(spec: ExperimentSpec) -> None:

@@ -165,7 +165,9 @@ class Recorder:
                 _PATCH,
                 input={
                     "experimentId": self._recorded(experiment.system).id,
-                    "metadata": self._metadata(experiment.system) | {"scores": experiment.intervals()},
+                    "metadata": self._metadata(experiment.system)
+                    | {"scores": experiment.intervals()}
+                    | _early_stop(result, experiment.system),
                 },
             )
 
@@ -295,6 +297,12 @@ class Recorder:
         names = held.get((self._node_ids[answer.example.id], answer.repetition))
         expected = {evaluation.name for evaluation in evaluations_of(answer, self._plan.metadata)}
         return names is not None and names >= expected
+
+
+def _early_stop(result: RunResult, system: str) -> dict[str, Any]:
+    """What the looks at a candidate came to; nothing where there were none."""
+    looks = [look.to_json() for look in result.looks if look.candidate == system]
+    return {"stop": {"metric": result.metadata.primary[0], "looks": looks}} if looks else {}
 
 
 def _failure(answer: Answer) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qa_eval.data.examples import SquadVersion
 from qa_eval.experiment import tables
 from qa_eval.experiment.calibration import JudgeReport
+from qa_eval.experiment.looks import EndedComparison, TakenLook
 from qa_eval.experiment.metadata import RunMetadata
 from qa_eval.experiment.summary import ExperimentResult
 from qa_eval.words import counted
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
 
 SCHEMA = "qa-eval/run@2"
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What an early stop saved."""
+
+    questions: int
+    planned: int
+    """Questions of the whole run."""
+    cost_usd: float | None
+    """At each system's mean cost; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,10 @@ class RunResult:
     unrecorded: int = 0
     """How many answers Phoenix lacks."""
     unrecorded_reason: str | None = None
+    looks: tuple[TakenLook, ...] = ()
+    """The looks at the comparisons of a run that stops early."""
+    ended: tuple[EndedComparison, ...] = ()
+    """The comparisons that its design has ended."""
     judges: tuple[JudgeReport, ...] = ()
     """The judges, with what they cost and how far each can be trusted."""
 
@@ -69,7 +85,29 @@ class RunResult:
     @property
     def incomplete(self) -> bool:
         """Whether questions are left that were never answered, or answers that were never judged."""
-        return any(len(experiment.answers) < self.planned for experiment in self.experiments) or self.unscored > 0
+        return self.unscored > 0 or any(
+            len(experiment.answers) < self.planned_of(experiment) for experiment in self.experiments
+        )
+
+    def planned_of(self, experiment: ExperimentResult) -> int:
+        """How many questions one system is to be asked: fewer where its comparison was decided early."""
+        return self.planned if experiment.planned is None else experiment.planned
+
+    @property
+    def settled(self) -> tuple[TakenLook, ...]:
+        """The looks that settled a candidate, so that it was asked no more."""
+        return tuple(look for look in self.looks if look.decision is not None)
+
+    @property
+    def saved(self) -> Saving:
+        """What was not asked because the comparisons were decided."""
+        left = [(self.planned - len(each.answers), each) for each in self.experiments]
+        costs = [count * cost for count, each in left if (cost := each.mean_cost) is not None]
+        return Saving(
+            questions=sum(count for count, _ in left),
+            planned=self.planned * len(self.experiments),
+            cost_usd=sum(costs) if len(costs) == len(left) else None,
+        )
 
     @property
     def unscored(self) -> int:
@@ -110,8 +148,20 @@ class RunResult:
             "url": self.url,
             "journal": str(self.journal),
             "stopped": self.stopped,
+            "stop": self._stop_json(),
             "unscored": self.unscored,
             "unrecorded": self.unrecorded,
+        }
+
+    def _stop_json(self) -> dict[str, Any] | None:
+        """What an early stop was planned to be, saw and saved."""
+        design = self.metadata.stop
+        if design is None:
+            return None
+        return {
+            "design": design.model_dump(mode="json"),
+            "looks": [look.to_json() for look in self.looks],
+            "saved": asdict(self.saved),
         }
 
     def cells(self, most: int | None = None) -> list[list[str]]:

@@ -10,7 +10,9 @@ from pathlib import Path
 from qa_eval.errors import InputError
 from qa_eval.experiment.calibration import judge_reports
 from qa_eval.experiment.journal_file import JournalFile
+from qa_eval.experiment.looks import Decisions, EndedComparison
 from qa_eval.experiment.metadata import RunMetadata
+from qa_eval.experiment.plan import Plan
 from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.summary import ExperimentResult
 
@@ -77,6 +79,7 @@ def read_result(journal: JournalFile) -> RunResult:
     experiments = recording.experiments if recording else {}
     reports = judge_reports(plan, answers, journal.calls(), journal.labels())
     judges = {report.metric: report for report in reports}
+    decisions = Decisions(metadata, tuple(journal.looks()))
     return RunResult(
         metadata=metadata,
         experiments=tuple(
@@ -88,6 +91,7 @@ def read_result(journal: JournalFile) -> RunResult:
                 model=system.model,
                 phoenix_id=experiments[str(system.name)].id if system.name in experiments else None,
                 url=experiments[str(system.name)].url if system.name in experiments else None,
+                planned=plan.questions_until(decisions.last_stage(str(system.name))),
             )
             for system in metadata.systems
         ),
@@ -98,8 +102,21 @@ def read_result(journal: JournalFile) -> RunResult:
         stopped=end.stopped,
         unrecorded=_unrecorded(journal, metadata),
         unrecorded_reason=end.unrecorded_reason,
+        looks=decisions.looks,
+        ended=tuple(_ended(plan, decisions)),
         judges=reports,
     )
+
+
+def _ended(plan: Plan, decisions: Decisions) -> Iterator[EndedComparison]:
+    metadata = plan.metadata
+    if metadata.stop is None:
+        return
+    for candidate in metadata.candidates:
+        look = decisions.ended(candidate)
+        if look is not None:
+            seen = tuple(example.id for stage in plan.stages[: look.number] for example in stage)
+            yield EndedComparison(metadata.run_id, metadata.baseline, metadata.stop, look, seen)
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,7 @@ class RunSummary:
     dataset: str
     systems: tuple[str, ...]
     planned: int
-    """Questions, over all systems and repetitions."""
+    """Questions, over all systems and repetitions; fewer where comparisons were decided early."""
     answered: int
     unrecorded: int
     """Answers that Phoenix lacks and should have."""
@@ -132,12 +149,13 @@ def _summary(path: Path) -> RunSummary:
     journal = JournalFile.open(path)
     try:
         plan, answered, recording = journal.plan(), journal.count_answers(), journal.recording()
+        decisions = Decisions(plan.metadata, tuple(journal.looks()))
         return RunSummary(
             run_id=plan.metadata.run_id,
             name=plan.spec.name,
             dataset=plan.dataset.name,
             systems=plan.metadata.system_names,
-            planned=len(plan),
+            planned=sum(plan.questions_until(decisions.last_stage(name)) for name in plan.metadata.system_names),
             answered=answered,
             unrecorded=_unrecorded(journal, plan.metadata),
             stopped=journal.end().stopped,

@@ -79,6 +79,8 @@ class ExperimentResult:
     """The model group; None for a task."""
     phoenix_id: str | None = None
     url: str | None = None
+    planned: int | None = None
+    """How many questions it is to be asked, repetitions included, where its comparison may have been decided early."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -215,6 +217,13 @@ class ExperimentResult:
         """The sum of a number of the replies, by its name in `Reply`; None where there is none."""
         values = [value for answer in self.answers if (value := getattr(answer.reply, field)) is not None]
         return sum(values) if values else None
+
+    @property
+    def mean_cost(self) -> float | None:
+        """US dollars a question; None where an answer's cost is not known."""
+        total = self.total("cost_usd")
+        known = all(answer.reply.cost_usd is not None for answer in self.answers if answer.reply.outcome.is_answer)
+        return total / len(self.answers) if total is not None and known else None
 
     def latency(self, quantile: float) -> float | None:
         """A quantile of the answered questions' latency in seconds (nearest rank)."""

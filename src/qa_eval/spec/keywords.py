@@ -46,6 +46,9 @@ class ExperimentKeywords(TypedDict, total=False):
     max_cost: float | None
     max_time: float | str | None
     timeout: float | str
+    stop_early: bool
+    looks: int
+    margin: float
     baseline: str | None
     fail_on: str | Sequence[str]
     require: str | Sequence[str]

@@ -207,6 +207,21 @@ class LimitsSpec(Part):
     timeout: Seconds = Field(120.0, description=described("limits.timeout"))
 
 
+class StopSpec(Part):
+    """When a system is asked no more because its comparison with the baseline is decided."""
+
+    early: bool = Field(False, description=described("stop.early"))
+    looks: int = Field(5, ge=2, le=20, description=described("stop.looks"))
+    margin: float | None = Field(None, gt=0, allow_inf_nan=False, description=described("stop.margin"))
+
+
+def parse_stop(value: Any) -> Any:
+    """A mapping, or just whether; where looks or a margin are given, it stops early."""
+    if isinstance(value, bool):
+        return {"early": value}
+    return {"early": True, **value} if isinstance(value, Mapping) and value else value
+
+
 class GateSpec(Part):
     """Rules that decide the exit code."""
 
@@ -273,6 +288,7 @@ class ExperimentSpec(Part):
     repeat: int = Field(1, ge=1, description=described("repeat"))
     concurrency: Concurrency = Field("auto", description=described("concurrency"))
     limits: LimitsSpec = LimitsSpec()
+    stop: Annotated[StopSpec, BeforeValidator(parse_stop, json_schema_input_type=StopSpec | bool)] = StopSpec()
     gate: GateSpec = GateSpec()
     recording: RecordingSpec = RecordingSpec()
     servers: ServersSpec = ServersSpec()

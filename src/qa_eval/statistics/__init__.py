@@ -20,6 +20,7 @@ from qa_eval.statistics.paired import PairedDifference, offset_p_value, paired_d
 from qa_eval.statistics.planning import SampleSize, examples_needed, minimum_detectable_difference
 from qa_eval.statistics.prediction_powered import MIN_LABELS, prediction_powered_mean
 from qa_eval.statistics.quantiles import Sample, quantile, quantile_difference, quantile_interval
+from qa_eval.statistics.sequential import Decision, Look, SequentialDesign, planned_looks
 
 ALPHA = 0.05
 """Error rate of every test and interval here, unless another is given."""
@@ -30,12 +31,15 @@ __all__ = [
     "MIN_LABELS",
     "RESAMPLES",
     "Agreement",
+    "Decision",
     "Estimate",
     "JudgeAccuracy",
     "Limit",
+    "Look",
     "PairedDifference",
     "Sample",
     "SampleSize",
+    "SequentialDesign",
     "agreement",
     "corrected_mean",
     "exact_interval",
@@ -45,6 +49,7 @@ __all__ = [
     "minimum_detectable_difference",
     "offset_p_value",
     "paired_difference",
+    "planned_looks",
     "prediction_powered_mean",
     "quantile",
     "quantile_difference",

@@ -58,7 +58,7 @@ def paired_difference(
     """
     differences = paired_differences(baseline, candidate)
     interval = mean_interval(differences, groups, confidence=confidence, resamples=resamples, seed=seed)
-    p_value, p_method = _sign_flip(cluster(differences, groups), resamples, seed)
+    p_value, p_method = sign_flip(cluster(differences, groups), resamples, seed)
     return PairedDifference(
         **{name: getattr(interval, name) for name in Estimate.__slots__},
         p_value=p_value,
@@ -85,10 +85,10 @@ def offset_p_value(
         InputError: there are no scores, one is not finite, or lengths differ.
     """
     differences = paired_differences(baseline, candidate) - offset
-    return _sign_flip(cluster(differences, groups), resamples, seed)[0]
+    return sign_flip(cluster(differences, groups), resamples, seed)[0]
 
 
-def _sign_flip(clusters: Clusters, resamples: int, seed: int) -> tuple[float, str]:
+def sign_flip(clusters: Clusters, resamples: int, seed: int) -> tuple[float, str]:
     """The two-sided p-value of the groups' summed differences, and how it was found."""
     from scipy.stats import permutation_test  # a second to load, and intervals alone do not need it
 
