@@ -54,7 +54,7 @@ def import_(
     ] = None,
 ) -> None:
     """Keep people's labels, and show what they say of the judge."""
-    from qa_eval.cli.display import show_people
+    from qa_eval.cli.result_tables import show_people
     from qa_eval.run.labels import import_labels
 
     show_people(import_labels(run, metric=metric, path=path, phoenix=phoenix), metric)

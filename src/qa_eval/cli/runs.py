@@ -62,7 +62,7 @@ def show(
 ) -> None:
     """Show the table of a run, as at its end."""
     from qa_eval import open_run
-    from qa_eval.cli.display import show_result
+    from qa_eval.cli.result_tables import show_result
     from qa_eval.spec.write import write_spec
 
     result = open_run(run)
