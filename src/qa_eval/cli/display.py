@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from qa_eval.cli.console import output_console
 from qa_eval.cli.progress import Display
 from qa_eval.cli.result_tables import show_result
 from qa_eval.errors import Interrupted, StoppedEarly
@@ -42,7 +43,7 @@ def showing(display: Display, *, as_json: bool) -> Iterator[Callable[[RunResult]
             document = result.to_json() | ({} if gate is None else {"gate": gate.to_json()})
             sys.stdout.write(json.dumps(document, indent=2) + "\n")
         else:
-            show_result(result)
+            show_result(output_console(), result)
             if gate is not None:
                 typer.echo(gate.text)
         _conclude(result, gate)

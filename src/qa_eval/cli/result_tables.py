@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from qa_eval.cli.console import NO_BREAK, at_hyphens, plain_table, print_text
 from qa_eval.spec.metrics import DEFAULT_METRICS
 from qa_eval.words import counted
 
 if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
+    from rich.console import Console
 
     from qa_eval.experiment.calibration import JudgeReport
     from qa_eval.experiment.results import RunResult
@@ -23,68 +21,93 @@ SHORT_NAMES = {"exact_match": "EM", "f1": "F1"}
 MAIN_METRICS = 3
 """So many metrics are in the main table; a terminal of 80 columns has no room for more."""
 
+NARROWEST_NAME = 12
+"""So many columns a system's name has at least; where there is no room for it, there is no table."""
 
-def show_result(result: RunResult) -> None:
-    """The tables, what is to be said of them, and the link, on standard output."""
-    from rich.text import Text
+METRIC_TITLES = ("metric", "system", "mean", "95 % interval", "n", "not scored")
 
-    console = Console(highlight=False)
-    header, *rows = result.cells(MAIN_METRICS)
-    table = _table(Text(_title(result)))
-    for place, name in enumerate(header):
-        # A narrow terminal breaks the titles and the systems' names, never the figures.
-        table.add_column(
-            Text(name.replace(" ", "\n")),
-            justify="right" if place else "left",
-            no_wrap=place > 0,
-            overflow="fold",
-            min_width=None if place else min(12, max(len(row[0]) for row in rows)),
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
+
+def show_result(console: Console, result: RunResult) -> None:
+    """Print the tables, what they leave out, and the link.
+
+    Args:
+        console: Where to print.
+        result: What is printed.
+    """
+    print_text(console, _title(result))
+    _show_systems(console, result.cells(MAIN_METRICS))
     for experiment in result.experiments:
         for line in _remarks(experiment):
-            console.print(f"{experiment.system}: {line}", soft_wrap=True, markup=False)
+            print_text(console, f"{experiment.system}: {line}", hanging=2)
     _show_other_metrics(console, result)
     for line in _judge_lines(result):
-        console.print(line, soft_wrap=True, markup=False)
+        print_text(console, line, hanging=2)
     if result.url:
-        console.print(f"Dashboard: {result.url}", soft_wrap=True, markup=False)
+        print_text(console, f"Dashboard: {result.url}")
 
 
-def _table(title: Text | None = None) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _show_systems(console: Console, cells: Sequence[Sequence[str]]) -> None:
+    """A row a system; in a terminal that is too narrow for it, a paragraph a system."""
+    from rich.text import Text
 
-    return Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
-    )
+    # A narrow terminal breaks the titles and the systems' names, never the figures.
+    header, *rows = ([name.replace(" ", "\n") for name in cells[0]], *cells[1:])
+    figures = sum(2 + max(_width(row[place]) for row in (header, *rows)) for place in range(1, len(header)))
+    room = console.width - figures
+    if room < NARROWEST_NAME:
+        for row in rows:
+            print_text(console, row[0], style="bold")
+            parts = (
+                f"{title.replace('/ ', '/')} {cell}".replace(" ", NO_BREAK)
+                for title, cell in zip(cells[0], row, strict=True)
+            )
+            print_text(console, ", ".join(list(parts)[1:]), indent=2)
+        return
+    table = plain_table(console)
+    for place, name in enumerate(header):
+        table.add_column(Text(name), justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(Text(at_hyphens(row[0], room)), *map(Text, row[1:]))
+    console.print(table)
 
 
 def _show_other_metrics(console: Console, result: RunResult) -> None:
-    """A row for each metric that is no default one, and system: mean, interval, and what has no score."""
+    """Each metric that is no default one, with a row a system: mean, interval, and what has no score."""
     from rich.text import Text
 
     others = [name for name in result.metadata.definitions if name not in DEFAULT_METRICS]
     if not others:
         return
-    table = _table()
-    for title in ("metric", "system"):
-        table.add_column(title, overflow="fold")
-    for title in ("mean", "95 % interval", "over"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("without a score", overflow="fold")
-    for name in others:
-        for experiment in result.experiments:
-            table.add_row(*map(Text, _metric_cells(experiment.summary(name), experiment)))
+    cells = [_metric_cells(each.summary(name), each) for name in others for each in result.experiments]
+    titles = METRIC_TITLES if any(row[-1] for row in cells) else METRIC_TITLES[:-1]
+    metric = min(NARROWEST_NAME + 4, max(len(row[0]) for row in cells))
+    figures = sum(2 + max(len(row[place]) for row in (titles, *cells)) for place in range(2, 5))
+    room = console.width - metric - 2 - figures - (NARROWEST_NAME + 2) * (len(titles) == len(METRIC_TITLES))
     console.print()
+    if room < NARROWEST_NAME:
+        for name, system, mean, ends, count, unscored in cells:
+            found = f"{name} of {system}: {mean} ({ends}), n {count}"
+            print_text(console, f"{found}; not scored: {unscored}" if unscored else found, hanging=2)
+        return
+    table = plain_table(console)
+    for place, title in enumerate(titles):
+        figure = 2 <= place <= 4
+        table.add_column(title, justify="right" if figure else "left", no_wrap=figure, overflow="fold")
+    for place, (name, system, *rest) in enumerate(cells):
+        is_first = place % len(result.experiments) == 0
+        named = at_hyphens(name, metric) if is_first else ""
+        table.add_row(*map(Text, (named, at_hyphens(system, room), *rest)[: len(titles)]))
     console.print(table)
+
+
+def _width(text: str) -> int:
+    """Of the longest line."""
+    return max(map(len, text.split("\n")))
 
 
 def _metric_cells(summary: MetricSummary, experiment: ExperimentResult) -> tuple[str, ...]:
     interval = summary.interval
-    ends = "-" if interval is None or interval.low is None else f"{interval.low:.4g} to {interval.high:.4g}"
+    ends = "-" if interval is None or interval.low is None else f"{interval.low:.3g} to {interval.high:.3g}"
     failures = [f"{count} {name}" for name, count in summary.failures.items()]
     if summary.errors and not failures:
         failures = [f"{summary.errors} errors: {summary.error}"]
@@ -145,15 +168,16 @@ def _judge_lines(result: RunResult) -> Iterator[str]:
         yield f"Warning: {warning}."
 
 
-def show_people(result: RunResult, metric: str) -> None:
+def show_people(console: Console, result: RunResult, metric: str) -> None:
     """What people's labels say of one judge."""
-    console = Console(highlight=False)
     for judge in result.judges:
         if judge.metric == metric and judge.agreement is not None:
-            console.print(f"judge {judge.metric} ({judge.model}), {counted(len(judge.labels), 'labelled answer')}")
+            print_text(
+                console, f"judge {judge.metric} ({judge.model}), {counted(len(judge.labels), 'labelled answer')}"
+            )
             console.print(judge.agreement.table(), markup=False)
             for line in _by_people(result, judge):
-                console.print(line, soft_wrap=True, markup=False)
+                print_text(console, line)
 
 
 def _by_people(result: RunResult, judge: JudgeReport) -> Iterator[str]:
