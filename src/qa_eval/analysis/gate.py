@@ -86,7 +86,7 @@ class RuleCheck:
         if same_everywhere(self.estimate):
             return "the same on every question"
         if low is not None and high is not None:
-            return f"{confidence}{_figure(self.measure, low)} to {_figure(self.measure, high)}"
+            return f"{confidence}{low:.3g} to {_figure(self.measure, high)}"
         tested = "" if self.p_value is None else f", and p = {self.p_value:.2g} about the limit"
         return f"without an interval ({self.estimate.limit}){tested}"
 

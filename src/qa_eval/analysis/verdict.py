@@ -68,11 +68,11 @@ def _disagreement(found: Difference) -> str:
     if outside == significant:
         return ""
     if significant:
-        return f"p is {p_value:.2g}, but the interval, by another method, includes 0, and it takes both"
+        return f"p is {p_value:.2g}, but its interval includes 0 (the two are different methods, and must agree)"
     if estimate.p_value <= ALPHA:
         after = f"after the correction for {found.claims} comparisons ({estimate.p_value:.2g} before it)"
         return f"its interval leaves out 0, but p is {p_value:.2g} {after}"
-    return f"its interval leaves out 0, but p, by another method, is {p_value:.2g}, and it takes both"
+    return f"its interval leaves out 0, but p is {p_value:.2g} (the two are different methods, and must agree)"
 
 
 def _range(found: Difference) -> str:

@@ -37,8 +37,9 @@ def show_result(console: Console, result: RunResult) -> None:
     print_text(console, _title(result))
     _show_systems(console, result.cells(MAIN_METRICS))
     for experiment in result.experiments:
+        print_text(console, f"{experiment.system}:")
         for line in _remarks(experiment):
-            print_text(console, f"{experiment.system}: {line}", hanging=2)
+            print_text(console, line, indent=2, hanging=2)
     _show_other_metrics(console, result)
     for line in _judge_lines(result):
         print_text(console, line, hanging=2)
@@ -57,11 +58,8 @@ def _show_systems(console: Console, cells: Sequence[Sequence[str]]) -> None:
     if room < NARROWEST_NAME:
         for row in rows:
             print_text(console, row[0], style="bold")
-            parts = (
-                f"{title.replace('/ ', '/')} {cell}".replace(" ", NO_BREAK)
-                for title, cell in zip(cells[0], row, strict=True)
-            )
-            print_text(console, ", ".join(list(parts)[1:]), indent=2)
+            parts = (f"{title.replace('/ ', '/')} {cell}" for title, cell in zip(cells[0][1:], row[1:], strict=True))
+            print_text(console, ", ".join(part.replace(" ", NO_BREAK) for part in parts), indent=2)
         return
     table = plain_table(console)
     for place, name in enumerate(header):
@@ -82,7 +80,8 @@ def _show_other_metrics(console: Console, result: RunResult) -> None:
     titles = METRIC_TITLES if any(row[-1] for row in cells) else METRIC_TITLES[:-1]
     metric = min(NARROWEST_NAME + 4, max(len(row[0]) for row in cells))
     figures = sum(2 + max(len(row[place]) for row in (titles, *cells)) for place in range(2, 5))
-    room = console.width - metric - 2 - figures - (NARROWEST_NAME + 2) * (len(titles) == len(METRIC_TITLES))
+    notes = 2 + min(20, max(len(row[-1]) for row in cells)) if len(titles) == len(METRIC_TITLES) else 0
+    room = console.width - metric - 2 - figures - notes
     console.print()
     if room < NARROWEST_NAME:
         for name, system, mean, ends, count, unscored in cells:

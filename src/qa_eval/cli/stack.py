@@ -158,7 +158,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 def print_status(console: Console, found: StackStatus) -> None:
-    """Print two lines for each server, so that nothing is cut in a narrow terminal, and where keys and logs are.
+    """Print two lines for each server, which fit in a narrow terminal, and where keys and logs are.
 
     Args:
         console: Where to print.
@@ -166,11 +166,13 @@ def print_status(console: Console, found: StackStatus) -> None:
     """
     from qa_eval.cli.console import plain_table, print_text
 
-    table = plain_table(console, gap=1 if console.width < 60 else 2)
+    is_narrow = console.width < 60
+    table = plain_table(console, gap=1 if is_narrow else 2)
     for title in ("server", "state", "URL, version, process"):
         table.add_column(title, overflow="fold")
     for server in found.servers:
-        table.add_row(*_row(server))
+        name, state, details = _row(server)
+        table.add_row(name, state.replace(" ", "\n", 1) if is_narrow and state.startswith("not") else state, details)
     console.print(table)
     console.print()
     print_text(console, f"The gateway's key: {found.key_file}", hanging=2)
@@ -184,7 +186,7 @@ def print_status(console: Console, found: StackStatus) -> None:
 
 def _row(server: ServerStatus) -> list[str]:
     memory = "" if server.memory_bytes is None else f", {server.memory_bytes / 1e6:.0f} MB"
-    process = "" if server.pid is None else f"\npid {server.pid}{memory}"
+    process = "" if server.pid is None else f", pid {server.pid}{memory}"
     state = server.state if server.pid is None else f"{server.state}\n{_duration(server.uptime_seconds)}"
     address = f"{server.url}\n" if server.url else ""
     return [server.name, state, f"{address}{server.version}{process}"]
