@@ -31,8 +31,9 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_eval.analysis.differences import PLANNED_POWER
-from qa_eval.analysis.gate import Rule, RuleState, state_of
+from qa_eval.analysis.gate import state_of
 from qa_eval.analysis.observations import Observations, from_predictions
+from qa_eval.analysis.rules import Rule, RuleState
 from qa_eval.data import load_dataset
 from qa_eval.statistics import ALPHA, minimum_detectable_difference, paired_difference
 

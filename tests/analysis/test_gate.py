@@ -17,8 +17,9 @@ from shared_data import ROOT, squad_file
 
 import qa_eval
 from qa_eval.analysis.comparison import compare
-from qa_eval.analysis.gate import GateFailed, GateResult, Rule, RuleState, gate, judge, parse_rules
+from qa_eval.analysis.gate import GateFailed, GateResult, gate, judge
 from qa_eval.analysis.observations import known_definitions
+from qa_eval.analysis.rules import Rule, RuleState, parse_rules
 from qa_eval.data import Dataset, load_dataset
 from qa_eval.errors import InputError
 from qa_eval.experiment.results import RunResult
@@ -103,7 +104,7 @@ def test_inconclusive_is_stated_whichever_it_is(sample: Dataset) -> None:
 
 def test_the_function_raises_an_assertion_with_the_verdict(sample: Dataset) -> None:
     run = two(sample, 5, 60)
-    with pytest.raises(AssertionError, match=r"B: fail-on f1 < -0.02: failed; the difference is -0.5") as caught:
+    with pytest.raises(AssertionError, match=r"(?m)^  B\n    FAILED  fail-on f1 < -0.02: difference -0.5") as caught:
         qa_eval.gate(run, fail_on="f1 < -0.02", require=["em >= 0.1"])
     assert isinstance(caught.value, GateFailed)
     assert [check.state for check in caught.value.result.checks] == [RuleState.FAILED, RuleState.PASSED]

@@ -72,11 +72,13 @@ class Comparison:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """A sentence a candidate."""
-        return tuple(
-            verdict(self.baseline.name, len(self.baseline), candidate.name, self.of(candidate.name))
-            for candidate in self.candidates
-        )
+        """A sentence a candidate, with its name where there are several."""
+        return tuple(self._verdict(candidate.name) for candidate in self.candidates)
+
+    def _verdict(self, candidate: str) -> str:
+        sentence = verdict(self.baseline.name, len(self.baseline), candidate, self.of(candidate))
+        is_named = len(self.candidates) == 1 or sentence.startswith(candidate)
+        return sentence if is_named else f"{candidate}: {sentence}"
 
     def of(self, candidate: str) -> tuple[Difference, ...]:
         """One candidate's differences."""

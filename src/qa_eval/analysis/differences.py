@@ -54,6 +54,8 @@ class Difference:
     """Whether it is one of the primary metrics, chosen before, whose differences are tested."""
     p_value: float | None = None
     """Corrected by Holm's method over the primary metrics and all candidates; None for what is not tested."""
+    claims: int = 1
+    """How many differences are tested together, and corrected for."""
     detectable: float | None = None
     """The true difference of a metric that a sample like this shows in 4 of 5 cases; None where it cannot be said."""
     needed: SampleSize | None = None
@@ -199,7 +201,9 @@ def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
         each.estimate.p_value for each in differences if isinstance(each.estimate, PairedDifference) and each.tested
     ]
     p_values = iter(holm(tested))
-    return tuple(replace(each, p_value=next(p_values)) if each.tested else each for each in differences)
+    return tuple(
+        replace(each, p_value=next(p_values), claims=len(tested)) if each.tested else each for each in differences
+    )
 
 
 def most_changed(

@@ -12,17 +12,16 @@ a single question differ by 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal
 from xml.etree import ElementTree
 
 from qa_eval.analysis.comparison import Comparison, compare_systems
 from qa_eval.analysis.differences import all_definitions
 from qa_eval.analysis.measures import (
-    METRIC_NAMES,
     Measure,
     Unit,
     available,
@@ -34,62 +33,14 @@ from qa_eval.analysis.measures import (
     system_value,
 )
 from qa_eval.analysis.observations import Observations
+from qa_eval.analysis.rules import Rule, RuleState, parse_rules
 from qa_eval.analysis.sources import Source, observe
 from qa_eval.data.examples import Dataset
 from qa_eval.errors import InputError
 from qa_eval.experiment.results import RunResult
-from qa_eval.metrics.definition import MetricDefinition
-from qa_eval.spec.values import RULE
 from qa_eval.statistics import ALPHA, Estimate, offset_p_value
 
-Kind = Literal["fail-on", "require"]
 OnInconclusive = Literal["pass", "fail"]
-_HOLDS: dict[str, Callable[[float, float], bool]] = {
-    "<": lambda value, limit: value < limit,
-    "<=": lambda value, limit: value <= limit,
-    ">": lambda value, limit: value > limit,
-    ">=": lambda value, limit: value >= limit,
-}
-
-
-class RuleState(StrEnum):
-    """What a rule came to."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A limit, as the user writes it."""
-
-    kind: Kind
-    name: str
-    """The measure's."""
-    operator: str
-    limit: float
-
-    @classmethod
-    def parse(cls, text: str, kind: Kind) -> Rule:
-        """Read `f1 < -0.02`.
-
-        Raises:
-            InputError: It is no rule.
-        """
-        match = RULE.fullmatch(text)
-        if match is None:
-            example = "f1 < -0.02" if kind == "fail-on" else "em >= 0.6"
-            raise InputError(f"`{kind.replace('-', '_')}` must be a rule like {example!r}, not {text!r}.")
-        return cls(kind, METRIC_NAMES.get(match[1], match[1]), match[2], float(match[3]))
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name} {self.operator} {self.limit:g}"
-
-    def violated_by(self, value: float) -> bool:
-        """Whether a value, were it the true one, breaks the rule."""
-        holds = _HOLDS[self.operator](value, self.limit)
-        return holds if self.kind == "fail-on" else not holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +58,35 @@ class RuleCheck:
     @property
     def sentence(self) -> str:
         """The finding with its figures."""
-        subject = "difference" if self.rule.kind == "fail-on" else "value"
         finding = f"{self.candidate}: {self.rule}: {self.state}"
-        return f"{finding}; the {subject} is {_figure(self.measure, self.estimate.estimate)}, {self._certainty()}"
+        return f"{finding}; the {self._subject} is {self._size}, {self._certainty('with 95 % confidence ')}"
 
-    def _certainty(self) -> str:
+    def line(self, width: int) -> str:
+        """The finding below its candidate's name, in 80 columns; `width` is the longest state's."""
+        state = self.state.upper() if self.state is RuleState.FAILED else self.state
+        return fill(
+            f"{state:{width}}  {self.rule}: {self._subject} {self._size} ({self._certainty('95 %: ')})",
+            80,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * (width + 6),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    @property
+    def _subject(self) -> str:
+        return "difference" if self.rule.kind == "fail-on" else "value"
+
+    @property
+    def _size(self) -> str:
+        return _figure(self.measure, self.estimate.estimate)
+
+    def _certainty(self, confidence: str) -> str:
         low, high = self.estimate.low, self.estimate.high
         if same_everywhere(self.estimate):
             return "the same on every question"
         if low is not None and high is not None:
-            return f"with 95 % confidence {_figure(self.measure, low)} to {_figure(self.measure, high)}"
+            return f"{confidence}{low:.3g} to {_figure(self.measure, high)}"
         tested = "" if self.p_value is None else f", and p = {self.p_value:.2g} about the limit"
         return f"without an interval ({self.estimate.limit}){tested}"
 
@@ -154,15 +124,15 @@ class GateResult:
 
     @property
     def text(self) -> str:
-        """The gate's verdict: a line a check, and how inconclusive ones are treated."""
+        """The gate's verdict in 80 columns: each system's checks, and how inconclusive ones are treated."""
         unclear = sum(check.state is RuleState.INCONCLUSIVE for check in self.checks)
         ending = f"{unclear} inconclusive; inconclusive rules {self.inconclusive}"
-        return "\n".join(
-            (
-                f"gate {'passed' if self.passed else 'FAILED'}: {ending}",
-                *(f"  {check.sentence}" for check in self.checks),
-            )
-        )
+        lines = [f"gate {'passed' if self.passed else 'FAILED'}: {ending}"]
+        width = max((len(check.state) for check in self.checks), default=0)
+        for candidate in dict.fromkeys(check.candidate for check in self.checks):
+            lines.append(f"  {candidate}")
+            lines += [check.line(width) for check in self.checks if check.candidate == candidate]
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """As the JSON document has it."""
@@ -236,31 +206,6 @@ def gate(
     if not result.passed:
         raise GateFailed(result)
     return result
-
-
-def parse_rules(
-    fail_on: Iterable[str], require: Iterable[str], definitions: Iterable[MetricDefinition] | None = None
-) -> list[Rule]:
-    """Read all rules, before anything else takes time.
-
-    Args:
-        fail_on: Rules on candidate minus baseline.
-        require: Rules on a candidate's own value.
-        definitions: The metrics that there will be; None where that is not known yet.
-
-    Raises:
-        InputError: One is no rule, or names no measure.
-    """
-    rules = _parsed(fail_on, require)
-    if definitions is not None:
-        known = tuple(definitions)
-        for rule in rules:
-            find_measure(rule.name, known)
-    return rules
-
-
-def _parsed(fail_on: Iterable[str], require: Iterable[str]) -> list[Rule]:
-    return [Rule.parse(text, "fail-on") for text in fail_on] + [Rule.parse(text, "require") for text in require]
 
 
 def judge(comparison: Comparison, rules: Sequence[Rule], inconclusive: OnInconclusive) -> GateResult:

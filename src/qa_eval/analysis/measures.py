@@ -67,6 +67,7 @@ class Measure:
             case Unit.PLAIN:
                 return f"{value:{plus}.3g}"
             case Unit.SECONDS:
+                value = round(value, 4)  # no latency means anything below a tenth of a millisecond
                 return f"{value:{plus}.3g} s" if abs(value) < 100 else f"{value:{plus}.0f} s"
             case Unit.DOLLARS:
                 mark = "-" if value < 0 else plus

@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 from qa_eval.analysis.differences import Changed, Difference
+from qa_eval.analysis.measures import Unit
 from qa_eval.analysis.observations import Observation
 
 HEADER = ("candidate", "measure", "baseline", "candidate's", "difference", "95 % interval", "p (Holm)")
@@ -13,20 +14,29 @@ CHANGED_HEADER = ("candidate", "change", "question", "references", "baseline's a
 
 
 def difference_row(found: Difference) -> tuple[str, ...]:
+    """A difference as a line below `HEADER`."""
     measure, estimate = found.measure, found.estimate
-    if estimate.low is None or estimate.high is None:
-        interval = "0 (no question differs)" if found.same else f"none: {estimate.limit}"
-    else:
-        interval = f"{measure.number(estimate.low, sign=True)} to {measure.number(estimate.high, sign=True)}"
+    without = "0 (no question differs)" if found.same else f"none: {estimate.limit}"
     return (
         found.candidate,
         measure.title,
         measure.number(found.before.estimate),
         measure.number(found.after.estimate),
         measure.number(estimate.estimate, sign=True),
-        interval,
+        interval_text(found) or without,
         "" if found.p_value is None else f"{found.p_value:.2g}",
     )
+
+
+def interval_text(found: Difference, between: str = " … ") -> str:
+    """The interval's two ends, with the unit once where it stands behind the number; empty where there is none."""
+    measure, low, high = found.measure, found.estimate.low, found.estimate.high
+    if low is None or high is None:
+        return ""
+    first, last = measure.number(low, sign=True), measure.number(high, sign=True)
+    if measure.unit is Unit.SECONDS:
+        first = first.removesuffix(f" {measure.unit.value}")
+    return f"{first}{between}{last}"
 
 
 def changed_row(changed: Changed) -> tuple[str, ...]:

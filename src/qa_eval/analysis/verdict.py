@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from qa_eval.analysis.differences import WORTH_SHOWING, Difference
 from qa_eval.analysis.measures import Unit
-from qa_eval.statistics import Limit
+from qa_eval.analysis.tables import interval_text
+from qa_eval.statistics import ALPHA, Limit, PairedDifference
 
 
 def verdict(baseline: str, questions: int, candidate: str, differences: Sequence[Difference]) -> str:
@@ -51,7 +52,27 @@ def _unclear_words(found: Difference) -> str:
     title = found.measure.title
     if found.same:
         return f"no question differs in {title}"
+    if disagreement := _disagreement(found):
+        measure = found.measure
+        change = measure.number(found.estimate.estimate, sign=True) + (" points" if measure.unit is Unit.POINTS else "")
+        return f"the difference in {title}, {change} ({interval_text(found, ' to ')}), is not shown: {disagreement}"
     return f"no difference in {title} can be shown with {found.estimate.n:,} questions; {_needed(found)}"
+
+
+def _disagreement(found: Difference) -> str:
+    """Why the interval and the corrected p-value do not agree; empty where they do."""
+    low, high, p_value, estimate = found.estimate.low, found.estimate.high, found.p_value, found.estimate
+    if low is None or high is None or p_value is None or not isinstance(estimate, PairedDifference):
+        return ""
+    outside, significant = not low <= 0 <= high, p_value <= ALPHA
+    if outside == significant:
+        return ""
+    if significant:
+        return f"p is {p_value:.2g}, but its interval includes 0 (the two are different methods, and must agree)"
+    if estimate.p_value <= ALPHA:
+        after = f"after the correction for {found.claims} comparisons ({estimate.p_value:.2g} before it)"
+        return f"its interval leaves out 0, but p is {p_value:.2g} {after}"
+    return f"its interval leaves out 0, but p is {p_value:.2g} (the two are different methods, and must agree)"
 
 
 def _range(found: Difference) -> str:

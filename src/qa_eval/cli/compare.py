@@ -12,8 +12,6 @@ import typer
 from qa_eval.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from qa_eval.analysis.comparison import Comparison
     from qa_eval.analysis.gate import GateResult
 
@@ -63,7 +61,8 @@ def command(
     rule fails when its whole 95 % interval violates it; the exit code is then 1.
     """
     from qa_eval.analysis.comparison import compare_systems
-    from qa_eval.analysis.gate import OnInconclusive, judge, parse_rules
+    from qa_eval.analysis.gate import OnInconclusive, judge
+    from qa_eval.analysis.rules import parse_rules
     from qa_eval.analysis.sources import observe
 
     if as_json and as_markdown:
@@ -113,51 +112,9 @@ def _print(comparison: Comparison, result: GateResult, *, as_json: bool, as_mark
     elif as_markdown:
         sys.stdout.write(comparison.to_markdown() + (f"\n```\n{result.text}\n```\n" if judged else ""))
     else:
-        _show(comparison)
+        from qa_eval.cli.comparison_table import print_comparison
+        from qa_eval.cli.console import output_console
+
+        print_comparison(output_console(), comparison)
         if judged:
             typer.echo(f"\n{result.text}")
-
-
-def _show(comparison: Comparison) -> None:
-    """Verdicts, the table, and the questions that changed most."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from qa_eval.analysis.tables import HEADER
-
-    console = Console(highlight=False)
-    for sentence in comparison.verdicts:
-        console.print(sentence, markup=False, style="bold", soft_wrap=True)
-    console.print(
-        f"{comparison.describe_questions()}. Baseline: {comparison.baseline.name}.", markup=False, soft_wrap=True
-    )
-    several = len(comparison.candidates) > 1
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in HEADER if several else HEADER[1:]:
-        table.add_column(name, justify="left" if name in ("candidate", "measure") else "right")
-    for row in comparison.rows():
-        table.add_row(*(Text(cell) for cell in (row if several else row[1:])))
-    console.print(table)
-    console.print(
-        f"Metrics of 0 to 1 and shares in points of 100. Tested: {', '.join(comparison.primary) or 'nothing'}; p is "
-        "corrected over what is tested and all candidates.",
-        markup=False,
-        soft_wrap=True,
-    )
-    for note in comparison.notes:
-        console.print(note, markup=False, soft_wrap=True)
-    _show_changed(console, comparison)
-
-
-def _show_changed(console: Console, comparison: Comparison) -> None:
-    from qa_eval.analysis.tables import changed_row
-
-    if comparison.changed:
-        console.print("\nThe questions that changed most:")
-    for each in comparison.changed:
-        candidate, change, question, references, before, after = changed_row(each)
-        console.print(f"{change:>5}  {question}  (reference: {references})", markup=False, soft_wrap=True)
-        console.print(f"       {comparison.baseline.name}: {before}", markup=False, soft_wrap=True)
-        console.print(f"       {candidate}: {after}", markup=False, soft_wrap=True)

@@ -33,7 +33,8 @@ def command(
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Add metrics to a run: its answers are scored as they are; only judgements that are missing are paid."""
-    from qa_eval.cli.display import Display, showing
+    from qa_eval.cli.display import showing
+    from qa_eval.cli.progress import Display
     from qa_eval.run import evaluate
 
     display = Display(quiet=as_json)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qa_eval.errors import GatewayError, InputError
+from qa_eval.words import from_here
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from qa_eval.blueprint.prices import PriceMap
     from qa_eval.gateway_check.lint import GatewayFinding
 
@@ -92,8 +96,22 @@ def _print(path: Path, findings: tuple[GatewayFinding, ...], *, live: bool, as_j
         entries = [{"rule": each.rule, "message": each.message} for each in findings]
         typer.echo(json.dumps({"config": str(path), "live": live, "findings": entries}, indent=2))
         return
-    for each in findings:
-        typer.echo(f"{each.rule}: {each.message}")
+    from qa_eval.cli.console import output_console
+
+    print_findings(output_console(), findings)
     count = len(findings)
     what = "the configuration and the running gateway" if live else "the configuration"
-    typer.echo(f"{path}: {count or 'no'} finding{'' if count == 1 else 's'} in {what}.", err=True)
+    typer.echo(f"{from_here(str(path))}: {count or 'no'} finding{'' if count == 1 else 's'} in {what}.", err=True)
+
+
+def print_findings(console: Console, findings: Sequence[GatewayFinding]) -> None:
+    """Print a sentence for each finding, with the name of its rule.
+
+    Args:
+        console: Where to print.
+        findings: What a check found.
+    """
+    from qa_eval.cli.console import print_text
+
+    for each in findings:
+        print_text(console, f"{each.rule}: {each.message}", hanging=2)

@@ -54,7 +54,9 @@ def import_(
     ] = None,
 ) -> None:
     """Keep people's labels, and show what they say of the judge."""
-    from qa_eval.cli.display import show_people
+    from qa_eval.cli.console import output_console
+    from qa_eval.cli.result_tables import show_people
     from qa_eval.run.labels import import_labels
 
-    show_people(import_labels(run, metric=metric, path=path, phoenix=phoenix), metric)
+    result = import_labels(run, metric=metric, path=path, phoenix=phoenix)
+    show_people(output_console(), result, metric)

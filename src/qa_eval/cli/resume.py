@@ -32,7 +32,8 @@ def command(
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Ask the unanswered questions of a run, and record what Phoenix lacks; nothing is asked or paid twice."""
-    from qa_eval.cli.display import Display, showing
+    from qa_eval.cli.display import showing
+    from qa_eval.cli.progress import Display
     from qa_eval.run import resume
 
     display = Display(quiet=as_json)

@@ -73,7 +73,8 @@ def command(
     A specification FILE, flags, or both say what is asked of which systems. Scores count a question without an answer
     as 0. Answers are kept in a journal; `qa-eval resume` continues a run that was stopped or killed.
     """
-    from qa_eval.cli.display import Display, showing
+    from qa_eval.cli.display import showing
+    from qa_eval.cli.progress import Display
     from qa_eval.run import estimate_experiment, load_experiment, run_experiment
 
     display = Display(quiet=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from qa_eval.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
     from qa_eval.experiment.runs import RunSummary
 
@@ -27,11 +29,6 @@ def list_(as_json: AsJson = False) -> None:
     """List the runs, newest first."""
     from dataclasses import asdict
 
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from qa_eval import list_runs
 
     runs = list_runs()
@@ -41,15 +38,30 @@ def list_(as_json: AsJson = False) -> None:
     if not runs:
         typer.echo("There are no runs yet: `qa-eval run-experiment --local` makes one.")
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("run", "dataset", "systems", "answered", "state"):
-        width = 22 if title == "run" else None  # an id is never broken
-        table.add_column(title, overflow="fold", no_wrap=title == "answered", min_width=width)
-    for run in runs:
-        name = f"{run.name}\n{run.run_id}" if run.name else run.run_id
-        answered = f"{run.answered} of {run.planned}"
-        table.add_row(*map(Text, (name, run.dataset, ", ".join(run.systems), answered, _state(run))))
-    Console(highlight=False).print(table)
+    from qa_eval.cli.console import output_console
+
+    print_runs(output_console(), runs)
+
+
+def print_runs(console: Console, runs: Sequence[RunSummary]) -> None:
+    """Print for each run a line with its id and state, and below it what it is.
+
+    Args:
+        console: Where to print.
+        runs: In the order in which they are printed.
+    """
+    from qa_eval.cli.console import print_text
+
+    ids = max(len(run.run_id) for run in runs)
+    counts = [f"{run.answered} of {run.planned}" for run in runs]
+    width = max(len("answered"), *map(len, counts))
+    print_text(console, f"{'run':{ids}}  {'answered':>{width}}  state", style="bold")
+    for run, count in zip(runs, counts, strict=True):
+        print_text(console, f"{run.run_id:{ids}}  {count:>{width}}  {_state(run)}", hanging=ids + width + 4)
+        name = f"{run.name}: " if run.name else ""
+        print_text(console, f"{name}{run.dataset}, asked of {', '.join(run.systems)}", indent=2, hanging=2)
+        if run.stopped:
+            print_text(console, run.stopped, indent=2, hanging=2)
 
 
 @app.command()
@@ -62,7 +74,8 @@ def show(
 ) -> None:
     """Show the table of a run, as at its end."""
     from qa_eval import open_run
-    from qa_eval.cli.display import show_result
+    from qa_eval.cli.console import output_console
+    from qa_eval.cli.result_tables import show_result
     from qa_eval.spec.write import write_spec
 
     result = open_run(run)
@@ -73,7 +86,7 @@ def show(
     elif as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
     else:
-        show_result(result)
+        show_result(output_console(), result)
 
 
 @app.command()
@@ -122,7 +135,7 @@ def _write(frame: pd.DataFrame, form: str, output: Path | None) -> None:
 
 def _state(run: RunSummary) -> str:
     if run.stopped:
-        return f"stopped: {run.stopped}"
+        return "stopped"
     if run.answered < run.planned:
         return "not complete; `resume` continues"
     return f"complete, Phoenix lacks {run.unrecorded}" if run.unrecorded else "complete"

@@ -17,6 +17,8 @@ import typer
 from qa_eval.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from qa_eval.stack import RunningStack, ServerStatus, StackStatus
 
 app = typer.Typer(
@@ -97,7 +99,9 @@ def status(
         document = {"healthy": found.healthy, **dataclasses.asdict(found)}
         typer.echo(json.dumps(document, indent=2, default=str))
     else:
-        _print_table(found)
+        from qa_eval.cli.console import output_console
+
+        print_status(output_console(), found)
     if not found.healthy:
         raise typer.Exit(1)
 
@@ -153,33 +157,39 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield on_progress
 
 
-def _print_table(found: StackStatus) -> None:
-    """Two lines for each server, so that nothing is cut in 80 columns."""
-    from rich.console import Console
-    from rich.table import Table
+def print_status(console: Console, found: StackStatus) -> None:
+    """Print two lines for each server, which fit in a narrow terminal, and where keys and logs are.
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("server", "state", "URL, process", "version"):
+    Args:
+        console: Where to print.
+        found: The state of the servers.
+    """
+    from qa_eval.cli.console import plain_table, print_text
+
+    is_narrow = console.width < 60
+    table = plain_table(console, gap=1 if is_narrow else 2)
+    for title in ("server", "state", "URL, version, process"):
         table.add_column(title, overflow="fold")
     for server in found.servers:
-        table.add_row(*_row(server))
-    console = Console(highlight=False)
+        name, state, details = _row(server)
+        table.add_row(name, state.replace(" ", "\n", 1) if is_narrow and state.startswith("not") else state, details)
     console.print(table)
-    console.print(f"The gateway's key: {found.key_file}", soft_wrap=True)
+    console.print()
+    print_text(console, f"The gateway's key: {found.key_file}", hanging=2)
     if found.password_file:
-        console.print(f"Phoenix's key: {found.phoenix_key_file}", soft_wrap=True)
-        console.print(f"Phoenix's first password for admin@localhost: {found.password_file}", soft_wrap=True)
-    console.print(f"Logs: {found.servers[0].log.parent}", soft_wrap=True)
+        print_text(console, f"Phoenix's key: {found.phoenix_key_file}", hanging=2)
+        print_text(console, f"Phoenix's first password for admin@localhost: {found.password_file}", hanging=2)
+    print_text(console, f"Logs: {found.servers[0].log.parent}", hanging=2)
+    if not found.healthy:
+        print_text(console, "The stack cannot answer questions: `qa-eval stack up` starts what is not running.")
 
 
 def _row(server: ServerStatus) -> list[str]:
-    state: str = server.state
-    address = server.url or ""
-    if server.pid is not None:
-        memory = f", {server.memory_bytes / 1e6:.0f} MB" if server.memory_bytes is not None else ""
-        state += f"\n{_duration(server.uptime_seconds)}"
-        address += f"\npid {server.pid}{memory}"
-    return [server.name, state, address, server.version.replace(", ", ",\n")]
+    memory = "" if server.memory_bytes is None else f", {server.memory_bytes / 1e6:.0f} MB"
+    process = "" if server.pid is None else f", pid {server.pid}{memory}"
+    state = server.state if server.pid is None else f"{server.state}\n{_duration(server.uptime_seconds)}"
+    address = f"{server.url}\n" if server.url else ""
+    return [server.name, state, f"{address}{server.version}{process}"]
 
 
 def _duration(seconds: float | None) -> str:

@@ -66,7 +66,8 @@ def _cost(experiment: ExperimentResult) -> str:
 
 
 def _latency(experiment: ExperimentResult) -> str:
-    return "/".join(number(experiment.latency(quantile), ".3g") for quantile in (0.5, 0.95))
+    found = (experiment.latency(quantile) for quantile in (0.5, 0.95))
+    return "/".join(number(value if value is None else round(value, 4), ".3g") for value in found)
 
 
 _COMMON = (

@@ -69,7 +69,7 @@ def check_rules(spec: ExperimentSpec) -> None:
         InputError: One is not a rule.
     """
     if spec.gate.fail_on or spec.gate.require:
-        from qa_eval.analysis.gate import parse_rules
+        from qa_eval.analysis.rules import parse_rules
 
         parse_rules(spec.gate.fail_on, spec.gate.require, map(definition_of, spec.metrics))
 
