@@ -10,7 +10,7 @@ cost and shares stand beside them with their intervals, untested, so that watchi
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from qa_eval.analysis.differences import (
     most_changed,
 )
 from qa_eval.analysis.observations import INCOMPLETE, Observations
+from qa_eval.analysis.pairs import Pair, make_pairs
 from qa_eval.analysis.sources import Source, observe
 from qa_eval.analysis.tables import (
     CHANGED_HEADER,
@@ -35,7 +36,7 @@ from qa_eval.analysis.tables import (
     markdown_table,
     text_table,
 )
-from qa_eval.analysis.verdict import verdict
+from qa_eval.analysis.verdict import answer, verdict
 from qa_eval.data.examples import Dataset
 from qa_eval.errors import InputError
 from qa_eval.metrics.registry import default_primary
@@ -53,8 +54,11 @@ class Comparison:
     """What came out; in Jupyter a table, `to_pandas()` one row a difference."""
 
     baseline: Observations
-    """On the common questions, like the candidates."""
+    """On the questions that all systems have, like the candidates."""
     candidates: tuple[Observations, ...]
+    pairs: tuple[Pair, ...]
+    """The baseline with each candidate, on the questions that are compared: the common ones, or those that the last
+    look has seen."""
     differences: tuple[Difference, ...]
     left_out: dict[str, int]
     """How many questions of each system the others do not have."""
@@ -73,10 +77,16 @@ class Comparison:
     @property
     def verdicts(self) -> tuple[str, ...]:
         """A sentence a candidate, with its name where there are several."""
-        return tuple(self._verdict(candidate.name) for candidate in self.candidates)
+        return tuple(self._named(verdict, pair) for pair in self.pairs)
 
-    def _verdict(self, candidate: str) -> str:
-        sentence = verdict(self.baseline.name, len(self.baseline), candidate, self.of(candidate))
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What a run of several systems ends with: a sentence a candidate, price and latency beside the scores."""
+        return tuple(self._named(answer, pair) for pair in self.pairs)
+
+    def _named(self, write: Callable[[str, int, str, Sequence[Difference]], str], pair: Pair) -> str:
+        candidate = pair.candidate.name
+        sentence = write(self.baseline.name, len(pair.baseline), candidate, self.of(candidate))
         is_named = len(self.candidates) == 1 or sentence.startswith(candidate)
         return sentence if is_named else f"{candidate}: {sentence}"
 
@@ -86,6 +96,8 @@ class Comparison:
 
     def describe_questions(self) -> str:
         """How many questions are compared and how many are not."""
+        if any(pair.ended for pair in self.pairs):
+            return "; ".join(map(_describe_pair, self.pairs))
         groups = len({item.question.group for item in self.baseline.items.values()})
         common = f"{len(self.baseline):,} common questions in {groups:,} groups"
         alone = [f"{count:,} of {name}" for name, count in self.left_out.items() if count]
@@ -174,21 +186,21 @@ def compare_systems(systems: Sequence[Observations], primary: Sequence[str] = ()
     if len(systems) < 2:
         named = f" and this is one, {systems[0].name}" if systems else ""
         raise InputError(f"A comparison takes two systems{named}: name another run, file or experiment.")
-    common = [key for key in systems[0].items if all(key in system.items for system in systems)]
-    if not common:
-        names = " and ".join(system.name for system in systems)
-        raise InputError(f"{names} have no question in common: compare runs of one dataset.")
-    baseline, *candidates = (system.only(common) for system in systems)
-    _check_same_questions(baseline, candidates)
     tested = _primary(systems, primary)
-    differences, notes = find_differences(baseline, candidates, tested)
+    pairs = make_pairs(systems, tested)
+    for pair in pairs:
+        _check_same_questions(pair)
+    common = [key for key in systems[0].items if all(key in system.items for system in systems)]
+    baseline, *candidates = (system.only(common) for system in systems)
+    differences, notes = find_differences(pairs, tested)
     return Comparison(
         baseline=baseline,
         candidates=tuple(candidates),
+        pairs=pairs,
         differences=corrected(differences),
         left_out={system.name: len(system) - len(common) for system in systems},
-        notes=(*incomplete(systems), *notes),
-        changed=tuple(most_changed(baseline, candidates, tested)),
+        notes=(*incomplete(systems), *_looked_at(pairs, systems), *notes),
+        changed=tuple(most_changed(pairs, tested)),
         primary=tested,
     )
 
@@ -214,12 +226,31 @@ def incomplete(systems: Iterable[Observations]) -> list[str]:
     ]
 
 
-def _check_same_questions(baseline: Observations, candidates: Sequence[Observations]) -> None:
-    for candidate in candidates:
-        for key, item in baseline.items.items():
-            one, other = item.question.text.strip(), candidate.items[key].question.text.strip()
-            if one and other and one != other:
-                raise InputError(
-                    f"Example {key} is {one!r} in {baseline.name} and {other!r} in {candidate.name}: "
-                    "compare runs of one dataset."
-                )
+def _describe_pair(pair: Pair) -> str:
+    """How many questions one candidate is compared on."""
+    groups = len({item.question.group for item in pair.baseline.items.values()})
+    return f"{pair.candidate.name} on {len(pair.baseline):,} questions in {groups:,} groups"
+
+
+def _looked_at(pairs: Sequence[Pair], systems: Sequence[Observations]) -> list[str]:
+    """What an early stop means for the figures, and what it leaves out."""
+    decided = [pair.ended for pair in pairs if pair.ended is not None]
+    if not decided:
+        return []
+    design = decided[0].design
+    late = sum(len(system) - len(pair.candidate) for pair, system in zip(pairs, systems[1:], strict=True) if pair.ended)
+    left_out = f" {late:,} answers that came after a decision are left out." if late else ""
+    return [
+        f"The run looked at {design.metric} up to {len(design.looks)} times: its intervals and p-values allow for that "
+        f"(group-sequential design), those of the other measures do not.{left_out}"
+    ]
+
+
+def _check_same_questions(pair: Pair) -> None:
+    for key, item in pair.baseline.items.items():
+        one, other = item.question.text.strip(), pair.candidate.items[key].question.text.strip()
+        if one and other and one != other:
+            raise InputError(
+                f"Example {key} is {one!r} in {pair.baseline.name} and {other!r} in {pair.candidate.name}: "
+                "compare runs of one dataset."
+            )

@@ -10,13 +10,14 @@ from qa_eval.analysis.measures import (
     Measure,
     Unit,
     comparable,
-    difference,
     left_out,
     measures_of,
     paired_values,
     system_value,
 )
 from qa_eval.analysis.observations import Observation, Observations, Question
+from qa_eval.analysis.pairs import Pair
+from qa_eval.experiment.looks import EndedComparison
 from qa_eval.metrics.definition import MetricDefinition
 from qa_eval.metrics.registry import SIMILARITY
 from qa_eval.statistics import (
@@ -60,6 +61,8 @@ class Difference:
     """The true difference of a metric that a sample like this shows in 4 of 5 cases; None where it cannot be said."""
     needed: SampleSize | None = None
     """What it takes to show `WORTH_SHOWING`; metrics of 0 to 1 only."""
+    ended: EndedComparison | None = None
+    """The looks that decided on it, where the run looked: interval and p-value allow for them."""
 
     @property
     def is_score(self) -> bool:
@@ -105,6 +108,7 @@ class Difference:
             "differing": estimate.differing if isinstance(estimate, PairedDifference) else None,
             "shown": self.shown,
             "detectable": self.detectable,
+            "decision": None if self.ended is None else self.ended.look.decision,
             "needed": None if needed is None else {"difference": WORTH_SHOWING, **asdict(needed)},
         }
 
@@ -137,34 +141,35 @@ class Changed:
         }
 
 
-def find_differences(
-    baseline: Observations, candidates: Sequence[Observations], primary: Collection[str]
-) -> tuple[list[Difference], list[str]]:
+def find_differences(pairs: Sequence[Pair], primary: Collection[str]) -> tuple[list[Difference], list[str]]:
     """Every candidate's differences in every measure, and a sentence for each that cannot be compared, or not whole.
 
     Args:
-        baseline: What the others are compared with.
-        candidates: The others.
+        pairs: The baseline with each candidate.
         primary: The metrics whose differences are tested.
     """
     differences: list[Difference] = []
     missing: dict[str, dict[str, None]] = {}
     notes: list[str] = []
-    before: dict[str, Estimate] = {}
-    for candidate in candidates:
+    for pair in pairs:
+        baseline, candidate = pair.baseline, pair.candidate
         for measure in measures_of(all_definitions((baseline, candidate))).values():
             problem = comparable(measure, baseline, candidate)
             if problem is not None:
                 missing.setdefault(problem, {})[measure.title] = None
                 continue
-            if measure.name not in before:
-                before[measure.name] = system_value(measure, baseline)
-            found = _difference(measure, before[measure.name], baseline, candidate)
+            found = _difference(measure, pair, _of_baseline(measure, differences, pair))
             differences.append(replace(found, tested=measure.score in primary))
             if alone := left_out(measure, baseline, candidate):
                 notes.append(f"{measure.title}: {alone:,} questions have it in one system only and are left out.")
     not_compared = [f"Not compared: {', '.join(titles)} ({problem})." for problem, titles in missing.items()]
     return differences, [*dict.fromkeys(notes), *not_compared]
+
+
+def _of_baseline(measure: Measure, differences: Sequence[Difference], pair: Pair) -> Estimate:
+    """The baseline's own value: computed once where all candidates are compared on the same questions."""
+    known = None if pair.ended else next((each for each in differences if each.measure.name == measure.name), None)
+    return known.before if known is not None else system_value(measure, pair.baseline)
 
 
 def all_definitions(systems: Iterable[Observations]) -> list[MetricDefinition]:
@@ -176,17 +181,18 @@ def all_definitions(systems: Iterable[Observations]) -> list[MetricDefinition]:
     return list(found.values())
 
 
-def _difference(measure: Measure, before: Estimate, baseline: Observations, candidate: Observations) -> Difference:
+def _difference(measure: Measure, pair: Pair, before: Estimate) -> Difference:
     plain = Difference(
-        candidate.name,
+        pair.candidate.name,
         measure,
         before,
-        system_value(measure, candidate),
-        difference(measure, baseline, candidate),
+        system_value(measure, pair.candidate),
+        pair.difference(measure),
+        ended=pair.ended if pair.decides(measure) else None,
     )
     if not plain.is_score:
         return plain
-    values = paired_values(measure, baseline, candidate)
+    values = paired_values(measure, pair.baseline, pair.candidate)
     points = measure.unit is Unit.POINTS
     return replace(
         plain,
@@ -206,19 +212,18 @@ def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
     )
 
 
-def most_changed(
-    baseline: Observations, candidates: Sequence[Observations], primary: Sequence[str], limit: int = CHANGED
-) -> list[Changed]:
+def most_changed(pairs: Sequence[Pair], primary: Sequence[str], limit: int = CHANGED) -> list[Changed]:
     """The questions whose scores differ most, the largest change first; of equal ones, the first in the dataset."""
-    shares = [each for each in measures_of(all_definitions((baseline, *candidates))).values() if _is_shown(each)]
+    systems = (pairs[0].baseline, *(pair.candidate for pair in pairs))
+    shares = [each for each in measures_of(all_definitions(systems)).values() if _is_shown(each)]
     shares.sort(key=lambda measure: measure.score not in primary)
     changed = [
-        found
-        for key, item in baseline.items.items()
-        for candidate in candidates
-        if (found := _changed(candidate.name, item, candidate.items[key], shares)) is not None
+        (-abs(found.change), place, found)
+        for pair in pairs
+        for place, (key, item) in enumerate(pair.baseline.items.items())
+        if (found := _changed(pair.candidate.name, item, pair.candidate.items[key], shares)) is not None
     ]
-    return sorted(changed, key=lambda each: -abs(each.change))[:limit]
+    return [found for *_, found in sorted(changed, key=lambda each: each[:2])[:limit]]
 
 
 def _is_shown(measure: Measure) -> bool:

@@ -26,13 +26,13 @@ from qa_eval.analysis.measures import (
     Unit,
     available,
     comparable,
-    difference,
     find_measure,
     paired_values,
     same_everywhere,
     system_value,
 )
 from qa_eval.analysis.observations import Observations
+from qa_eval.analysis.pairs import Pair
 from qa_eval.analysis.rules import Rule, RuleState, parse_rules
 from qa_eval.analysis.sources import Source, observe
 from qa_eval.data.examples import Dataset
@@ -54,6 +54,8 @@ class RuleCheck:
     estimate: Estimate
     p_value: float | None = None
     """Of the test about the limit, where that decided."""
+    by_design: bool = False
+    """Whether the interval is that of a run that stops early."""
 
     @property
     def sentence(self) -> str:
@@ -86,7 +88,8 @@ class RuleCheck:
         if same_everywhere(self.estimate):
             return "the same on every question"
         if low is not None and high is not None:
-            return f"{confidence}{low:.3g} to {_figure(self.measure, high)}"
+            allowed = ", looks allowed for" if self.by_design else ""
+            return f"{confidence}{low:.3g} to {_figure(self.measure, high)}{allowed}"
         tested = "" if self.p_value is None else f", and p = {self.p_value:.2g} about the limit"
         return f"without an interval ({self.estimate.limit}){tested}"
 
@@ -100,6 +103,7 @@ class RuleCheck:
             "low": self.estimate.low,
             "high": self.estimate.high,
             "p_value_about_limit": self.p_value,
+            "method": self.estimate.method,
             "sentence": self.sentence,
         }
 
@@ -216,10 +220,8 @@ def judge(comparison: Comparison, rules: Sequence[Rule], inconclusive: OnInconcl
     """
     _check_word(inconclusive)
     checks = [
-        _check_difference(rule, comparison.baseline, candidate)
-        if rule.kind == "fail-on"
-        else _check_value(rule, candidate)
-        for candidate in comparison.candidates
+        _check_difference(rule, pair) if rule.kind == "fail-on" else _check_value(rule, pair.candidate)
+        for pair in comparison.pairs
         for rule in rules
     ]
     return GateResult(tuple(checks), inconclusive, comparison)
@@ -263,14 +265,15 @@ def _check_word(inconclusive: str) -> None:
         raise InputError(f"`inconclusive` must be pass or fail, not `{inconclusive}`.")
 
 
-def _check_difference(rule: Rule, baseline: Observations, candidate: Observations) -> RuleCheck:
+def _check_difference(rule: Rule, pair: Pair) -> RuleCheck:
+    baseline, candidate = pair.baseline, pair.candidate
     measure = find_measure(rule.name, all_definitions((baseline, candidate)))
     problem = comparable(measure, baseline, candidate)
     if problem is not None:
         raise InputError(f"'{rule}' cannot be judged: {problem}.")
-    estimate = difference(measure, baseline, candidate)
+    estimate = pair.difference(measure)
     state, p_value = _judged(rule, measure, estimate, lambda: paired_values(measure, baseline, candidate))
-    return RuleCheck(rule, measure, candidate.name, state, estimate, p_value)
+    return RuleCheck(rule, measure, candidate.name, state, estimate, p_value, by_design=pair.decides(measure))
 
 
 def _check_value(rule: Rule, system: Observations) -> RuleCheck:

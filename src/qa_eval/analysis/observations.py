@@ -24,6 +24,7 @@ from qa_eval.targets.outcome import Outcome
 
 if TYPE_CHECKING:
     from qa_eval.experiment.answers import Answer
+    from qa_eval.experiment.looks import EndedComparison
     from qa_eval.experiment.results import RunResult
     from qa_eval.experiment.summary import ExperimentResult
 
@@ -110,6 +111,10 @@ class Observations:
     """What is known of its metrics, by name, in their order."""
     primary: tuple[str, ...] = ()
     """The metrics whose differences are tested, where they were chosen before."""
+    origin: tuple[str, str] | None = None
+    """The id of the run that it is of, and its name there."""
+    ended: EndedComparison | None = None
+    """How its run decided on it by looks, where it did."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -188,9 +193,10 @@ def from_experiment(experiment: ExperimentResult, run: RunResult | None = None) 
             "dataset": run.dataset,
             "squad_version": run.version,
         }
-        if len(experiment.answers) < run.planned:
-            facts[INCOMPLETE] = f"{len(experiment.answers):,} of {run.planned:,} questions asked"
-    return gather(
+        planned = run.planned_of(experiment)
+        if len(experiment.answers) < planned:
+            facts[INCOMPLETE] = f"{len(experiment.answers):,} of {planned:,} questions asked"
+    gathered = gather(
         experiment.system,
         (_scored(answer) for answer in experiment.answers if answer.scored or answer.scores),
         similarity="" if run is None else run.metadata.embedder,
@@ -198,6 +204,10 @@ def from_experiment(experiment: ExperimentResult, run: RunResult | None = None) 
         definitions=experiment.definitions,
         primary=() if run is None else run.metadata.primary,
     )
+    if run is None:
+        return gathered
+    ended = next((each for each in run.ended if each.look.candidate == experiment.system), None)
+    return replace(gathered, origin=(run.run_id, experiment.system), ended=ended)
 
 
 def _described(experiment: ExperimentResult, run: RunResult | None) -> dict[str, Any]:

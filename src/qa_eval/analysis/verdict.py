@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qa_eval.analysis.differences import WORTH_SHOWING, Difference
 from qa_eval.analysis.measures import Unit
 from qa_eval.analysis.tables import interval_text
+from qa_eval.experiment.looks import Settled
 from qa_eval.statistics import ALPHA, Limit, PairedDifference
 
 
@@ -19,27 +20,57 @@ def verdict(baseline: str, questions: int, candidate: str, differences: Sequence
         candidate: The candidate's name.
         differences: The candidate's, in all measures.
     """
-    metrics = [difference for difference in differences if difference.is_score]
-    scores = [difference for difference in metrics if difference.tested]
-    if metrics and all(difference.same for difference in metrics):
-        parts = [f"{candidate} and {baseline} have identical scores on all {questions:,} questions"]
-    else:
-        parts = [
-            *_shown_words(candidate, "better", [score for score in scores if score.shown and score.better]),
-            *_shown_words(candidate, "worse", [score for score in scores if score.shown and not score.better]),
-            *(_unclear_words(score) for score in scores if not score.shown),
-        ]
     others = {other.measure.name: other for other in differences if not other.tested and other.shown}
     if "answered" in others:
         others.pop("failed", None)
-    parts += [_other_words(other) for other in others.values()]
+    parts = [*_scores_words(baseline, questions, candidate, differences), *map(_other_words, others.values())]
+    return _sentence(baseline, candidate, parts)
+
+
+def answer(baseline: str, questions: int, candidate: str, differences: Sequence[Difference]) -> str:
+    """The same for the end of a run: what the scores say, with price and latency beside it, shown to differ or not."""
+    found = {each.measure.name: each for each in differences}
+    beside = [_beside(found[name]) for name in ("cost", "p50_latency") if name in found]
+    return _sentence(baseline, candidate, [*_scores_words(baseline, questions, candidate, differences), *beside])
+
+
+def _sentence(baseline: str, candidate: str, parts: Sequence[str]) -> str:
     return "; ".join(parts or [f"nothing can be compared between {candidate} and {baseline}"]) + "."
+
+
+def _scores_words(baseline: str, questions: int, candidate: str, differences: Sequence[Difference]) -> list[str]:
+    """What the tested metrics say."""
+    metrics = [difference for difference in differences if difference.is_score]
+    scores = [difference for difference in metrics if difference.tested]
+    if metrics and all(difference.same for difference in metrics):
+        return [f"{candidate} and {baseline} have identical scores on all {questions:,} questions"]
+    return [
+        *_shown_words(candidate, "better", [score for score in scores if score.shown and score.better]),
+        *_shown_words(candidate, "worse", [score for score in scores if score.shown and not score.better]),
+        *(_unclear_words(score) for score in scores if not score.shown),
+    ]
+
+
+def _beside(found: Difference) -> str:
+    """Price, or latency, of both."""
+    before, after = (found.measure.number(each.estimate) for each in (found.before, found.after))
+    if found.measure.unit is Unit.DOLLARS:
+        return f"1,000 questions cost {after} instead of {before}"
+    return f"half of its answers came within {after} instead of {before}"
 
 
 def _shown_words(candidate: str, kind: str, shown: Sequence[Difference]) -> list[str]:
     """Which scores are better, or worse, and by how much; nothing where there are none."""
-    sizes = [f"in {found.measure.title} by {_size(found)} ({_range(found)})" for found in shown]
+    sizes = [f"in {found.measure.title} by {_size(found)} ({_range(found)}){_decided(found)}" for found in shown]
     return [f"{candidate} is {kind} {', '.join(sizes)}"] if sizes else []
+
+
+def _decided(found: Difference) -> str:
+    """At which look that was decided, where the run looked."""
+    if found.ended is None or found.ended.look.decision is None:
+        return ""
+    look, looks = found.ended.look, len(found.ended.design.looks)
+    return f", decided at look {look.number} of {looks} after {look.examples:,} questions"
 
 
 def _size(found: Difference) -> str:
@@ -50,6 +81,11 @@ def _size(found: Difference) -> str:
 
 def _unclear_words(found: Difference) -> str:
     title = found.measure.title
+    if found.ended is not None and found.ended.look.decision is Settled.NO_DIFFERENCE:
+        margin = found.measure.number(found.ended.design.margin) + (
+            " points" if found.measure.unit is Unit.POINTS else ""
+        )
+        return f"{title} does not differ by {margin} or more ({interval_text(found, ' to ')}){_decided(found)}"
     if found.same:
         return f"no question differs in {title}"
     if disagreement := _disagreement(found):

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from qa_eval.cli.result_tables import show_result
 from qa_eval.errors import Interrupted, StoppedEarly
 
 if TYPE_CHECKING:
+    from qa_eval.analysis.comparison import Comparison
     from qa_eval.analysis.gate import GateResult
     from qa_eval.experiment.results import RunResult
 
@@ -38,12 +39,13 @@ def showing(display: Display, *, as_json: bool) -> Iterator[Callable[[RunResult]
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; {display.kept()}") from None
     for result in results:
-        gate = judge_run(result)
+        gate, comparison = judge_run(result), compare_run(result)
         if as_json:
-            document = result.to_json() | ({} if gate is None else {"gate": gate.to_json()})
+            document = result.to_json() | {"verdict": None if comparison is None else _verdict_json(comparison)}
+            document |= {} if gate is None else {"gate": gate.to_json()}
             sys.stdout.write(json.dumps(document, indent=2) + "\n")
         else:
-            show_result(output_console(), result)
+            show_result(output_console(), result, comparison.answers if comparison else ())
             if gate is not None:
                 typer.echo(gate.text)
         _conclude(result, gate)
@@ -65,6 +67,27 @@ def _conclude(result: RunResult, gate: GateResult | None) -> None:
     if gate is not None and not gate.passed:
         typer.echo(f"qa-eval: the gate failed: {gate.reason}.", err=True)
         raise typer.Exit(1)
+
+
+def compare_run(result: RunResult) -> Comparison | None:
+    """The systems of a run compared with its baseline; None where there is one, or the run is not whole."""
+    if len(result.experiments) < 2 or result.incomplete:
+        return None
+    from qa_eval.analysis.comparison import compare_systems
+    from qa_eval.analysis.sources import observe
+
+    baseline = result.metadata.baseline
+    return compare_systems(sorted(observe([result]), key=lambda system: system.name != baseline))
+
+
+def _verdict_json(comparison: Comparison) -> dict[str, Any]:
+    """The answer of a run: the sentences, and the differences that they rest on."""
+    return {
+        "baseline": comparison.baseline.name,
+        "answers": list(comparison.answers),
+        "differences": [difference.to_json() for difference in comparison.differences],
+        "notes": list(comparison.notes),
+    }
 
 
 def judge_run(result: RunResult) -> GateResult | None:

@@ -16,6 +16,7 @@ from qa_eval.words import counted, from_here
 
 if TYPE_CHECKING:
     from qa_eval.experiment.answers import Answer
+    from qa_eval.experiment.looks import TakenLook
     from qa_eval.experiment.plan import Plan
     from qa_eval.targets.outcome import Reply
 
@@ -41,6 +42,7 @@ class Display:
         self._recording: TaskID | None = None
         self._journal: Path | None = None
         self._total = 0
+        self._stages = 1
         self._earlier = 0
 
     def __enter__(self) -> Display:
@@ -60,6 +62,7 @@ class Display:
     def started(self, plan: Plan, journal: Path, answered: int) -> None:
         """The run starts or is resumed."""
         self._journal, self._total, self._earlier = journal, len(plan), answered
+        self._stages = len(plan.stages)
         systems = plan.metadata.system_names
         times = f", {plan.spec.repeat} times each" if plan.spec.repeat > 1 else ""
         earlier = f"; {answered} of {len(plan)} are answered already" if answered else ""
@@ -87,6 +90,14 @@ class Display:
         """Some more have their scores."""
         for answer in answers:
             self._counts[answer.system].add_scores(answer)
+
+    def looked(self, look: TakenLook) -> None:
+        """A comparison was looked at; where that settled it, its bar is full."""
+        if look.decision is None or self._stages == 1 or look.number == self._stages:
+            return
+        self.report(f"{look.candidate}: {look.decision.words} after {look.examples:,} questions; it is asked no more")
+        bar = self._bars[look.candidate]
+        self._progress.update(bar, total=self._progress.tasks[bar].completed)
 
     def recorded(self, count: int) -> None:
         """Phoenix has some more."""

@@ -27,13 +27,20 @@ NARROWEST_NAME = 12
 METRIC_TITLES = ("metric", "system", "mean", "95 % interval", "n", "not scored")
 
 
-def show_result(console: Console, result: RunResult) -> None:
-    """Print the tables, what they leave out, and the link.
+def show_result(console: Console, result: RunResult, answers: Sequence[str] = ()) -> None:
+    """Print the answer, the tables, what they leave out, and the link.
 
     Args:
         console: Where to print.
         result: What is printed.
+        answers: What the comparison of its systems says, a sentence a candidate.
     """
+    for sentence in answers:
+        print_text(console, sentence, style="bold")
+    for line in _stop_lines(result):
+        print_text(console, line)
+    if answers:
+        console.print()
     print_text(console, _title(result))
     _show_systems(console, result.cells(MAIN_METRICS))
     for experiment in result.experiments:
@@ -45,6 +52,19 @@ def show_result(console: Console, result: RunResult) -> None:
         print_text(console, line, hanging=2)
     if result.url:
         print_text(console, f"Dashboard: {result.url}")
+
+
+def _stop_lines(result: RunResult) -> Iterator[str]:
+    """What the looks at the comparisons saved, or that they settled nothing."""
+    design = result.metadata.stop
+    if design is None or result.incomplete:
+        return
+    saved = result.saved
+    cost = "" if saved.cost_usd is None else f" and about ${saved.cost_usd:.4f}"
+    if saved.questions > 0:
+        yield f"Stopping early saved {saved.questions:,} of {saved.planned:,} questions{cost}."
+    else:
+        yield f"Nothing was settled before the last of {len(design.looks)} looks: all questions were asked."
 
 
 def _show_systems(console: Console, cells: Sequence[Sequence[str]]) -> None:

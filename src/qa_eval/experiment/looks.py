@@ -18,6 +18,11 @@ class Settled(StrEnum):
     NO_DIFFERENCE = "no_difference"
     """Whatever difference there is, it is smaller than the margin."""
 
+    @property
+    def words(self) -> str:
+        """For people."""
+        return self.replace("_", " ")
+
 
 @dataclass(frozen=True, slots=True)
 class TakenLook:

@@ -55,6 +55,9 @@ class StopDesign(_Stored):
     """Error rate of one candidate over all looks; the candidates share 0.05."""
     margin: float
     """Smallest difference that matters, in the metric's own unit."""
+    gate: tuple[float, ...] = ()
+    """Differences at which a rule of the gate turns: while the interval includes one, nothing better or worse is
+    settled."""
     bounds: tuple[float, float] | None
     """What a score cannot leave; None where that is not known."""
 

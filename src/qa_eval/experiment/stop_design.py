@@ -34,20 +34,21 @@ def plan_stop(metadata: RunMetadata, dataset: Dataset) -> StopDesign | None:
     groups = len({example.group for example in dataset})
     if groups < MIN_GROUPS:
         raise InputError(f"`stop_early` takes at least {MIN_GROUPS} groups of examples, and there are {groups}.")
+    limits = _limits(definition, spec.gate)
+    margin = spec.stop.margin or next((abs(limit) for limit in limits if limit), None)
+    if margin is None and not definition.is_share:
+        raise InputError(f"`stop_early` needs `margin`: the smallest difference in {definition.name} that matters.")
     return StopDesign(
         metric=definition.name,
         looks=planned_looks(groups, spec.stop.looks),
         alpha=ALPHA / len(metadata.candidates),
-        margin=spec.stop.margin or _margin(definition, spec.gate),
+        margin=margin or DEFAULT_MARGIN,
+        gate=limits,
         bounds=definition.range,
     )
 
 
-def _margin(definition: MetricDefinition, gate: GateSpec) -> float:
-    """The gate's margin in this metric, or the usual one of a share."""
+def _limits(definition: MetricDefinition, gate: GateSpec) -> tuple[float, ...]:
+    """The limits of the gate's rules on the difference in this metric."""
     rules = [match for rule in gate.fail_on if (match := RULE.fullmatch(rule))]
-    margins = [abs(float(rule[3])) for rule in rules if METRIC_ALIASES.get(rule[1], rule[1]) == definition.name]
-    margin = next(filter(None, margins), None)
-    if margin is None and not definition.is_share:
-        raise InputError(f"`stop_early` needs `margin`: the smallest difference in {definition.name} that matters.")
-    return margin or DEFAULT_MARGIN
+    return tuple(float(rule[3]) for rule in rules if METRIC_ALIASES.get(rule[1], rule[1]) == definition.name)

@@ -127,5 +127,7 @@ class Stopping:
             return None
         if decision is Decision.EQUIVALENT:
             return Settled.NO_DIFFERENCE
+        if look.low is not None and any(look.low <= limit <= (look.high or 0.0) for limit in self._design.gate):
+            return None
         higher_is_better = self._plan.metadata.definitions[self._design.metric].higher_is_better
         return Settled.BETTER if (decision is Decision.HIGHER) == higher_is_better else Settled.WORSE
