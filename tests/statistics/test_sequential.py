@@ -54,7 +54,11 @@ def test_interval_p_value_and_boundary_agree_at_every_look() -> None:
             look, end = design.look(number, *seen), design.estimate(number, *seen)
             if end.low is None or end.high is None:
                 continue
-            assert (end.p_value <= 0.05) == (not end.low <= 0.0 <= end.high)
+            if not look.crossed and number < 4:
+                assert end.p_value == 1.0, "nothing is decided"
+                continue
+            # The sign-flip test may be stricter than the t statistic, never the other way round.
+            assert end.p_value > 0.05 or not end.low <= 0.0 <= end.high
             if look.crossed:
                 assert end.p_value <= 0.05
                 break

@@ -43,6 +43,7 @@ class Display:
         self._journal: Path | None = None
         self._total = 0
         self._stages = 1
+        self._settled: set[str] = set()
         self._earlier = 0
 
     def __enter__(self) -> Display:
@@ -82,7 +83,10 @@ class Display:
         """One more answer is durable."""
         count = self._counts[system]
         count.add(reply)
-        self._progress.update(self._bars[system], advance=1, note=count.note())
+        bar = self._bars[system]
+        self._progress.update(bar, advance=1, note=count.note())
+        if system in self._settled:  # it was in flight when the look was taken
+            self._progress.update(bar, total=self._progress.tasks[bar].completed)
         if self._progress.disable and count.is_milestone():
             self.report(f"{system}: {count.done} of {count.total}  {count.note()}")
 
@@ -96,6 +100,7 @@ class Display:
         if look.decision is None or self._stages == 1 or look.number == self._stages:
             return
         self.report(f"{look.candidate}: {look.decision.words} after {look.examples:,} questions; it is asked no more")
+        self._settled.add(look.candidate)
         bar = self._bars[look.candidate]
         self._progress.update(bar, total=self._progress.tasks[bar].completed)
 

@@ -21,7 +21,7 @@ class Settled(StrEnum):
     @property
     def words(self) -> str:
         """For people."""
-        return self.replace("_", " ")
+        return "no difference that matters" if self is Settled.NO_DIFFERENCE else str(self)
 
 
 @dataclass(frozen=True, slots=True)

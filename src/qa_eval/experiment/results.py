@@ -80,7 +80,8 @@ class RunResult:
     @property
     def questions_per_system(self) -> str:
         """How many questions each system was to be asked, in words."""
-        return f"{counted(self.planned, 'question')} per system"
+        until = "up to " if self.settled and self.saved.questions > 0 else ""
+        return f"{until}{counted(self.planned, 'question')} per system"
 
     @property
     def incomplete(self) -> bool:

@@ -29,6 +29,8 @@ from qa_eval.statistics.estimates import MIN_GROUPS, Limit
 from qa_eval.statistics.intervals import RESAMPLES
 from qa_eval.statistics.paired import PairedDifference, sign_flip
 
+Tail = Callable[..., float]
+"""The probability of an outcome as high as the observed one, by the true difference."""
 _RESOLVED = 1e-3
 """The smallest level that random sign patterns resolve; below it the t statistic speaks alone."""
 
@@ -110,8 +112,7 @@ class SequentialDesign:
         else:
             reach = _quantile(level, clusters.effective) * cast(float, clusters.standard_error)
             low, high = clusters.mean - reach, clusters.mean + reach
-        outside = low is not None and high is not None and not low <= 0.0 <= high
-        return Look(clusters.mean, low, high, crossed=outside and _flips_agree(clusters, level))
+        return Look(clusters.mean, low, high, crossed=self._crosses(clusters, number))
 
     def estimate(
         self,
@@ -123,6 +124,9 @@ class SequentialDesign:
         confidence: float = 0.95,
     ) -> PairedDifference:
         """The difference at the look that was the last, its interval and p-value by the stage-wise ordering.
+
+        An end before the last look at which no boundary was crossed is the least extreme outcome: its p-value is 1,
+        so that ends without a difference cannot add to the error rate.
 
         Args:
             number: Which look was the last, counted from 1.
@@ -164,9 +168,21 @@ class SequentialDesign:
             low, high = self._without_variation(clusters, _level(self.limits[number - 1]))
             return low, high, self._same_by_chance(clusters)
         tail = self._upper_tail(clusters, number, _effective(groups, self.looks[:number]))
-        at_zero = tail(0.0)
         low, high = (_where(tail, clusters, level) for level in (alpha / 2, 1 - alpha / 2))
-        return low, high, min(1.0, 2 * min(at_zero, 1 - at_zero))
+        if number < len(self.looks) and not self._crosses(clusters, number):
+            return low, high, 1.0
+        extreme = _level_reached(clusters)
+        p_value = 2 * tail(0.0, abs(float(special.ndtri(extreme / 2))))
+        return low, high, min(1.0, p_value)
+
+    def _crosses(self, clusters: Clusters, number: int) -> bool:
+        """Whether the statistic is beyond the boundary."""
+        level = _level(self.limits[number - 1])
+        if clusters.limit is Limit.TOO_FEW_GROUPS:
+            return False
+        if clusters.limit is Limit.NO_VARIATION:
+            return self._same_by_chance(clusters) < level
+        return _level_reached(clusters, level) <= level
 
     def _upper_tail(self, clusters: Clusters, number: int, effective: Sequence[float]) -> Callable[[float], float]:
         """The probability, were a difference the true one, of an outcome as high as this in the stage-wise order.
@@ -178,7 +194,7 @@ class SequentialDesign:
         errors = [cast(float, clusters.standard_error) * roots[-1] / root for root in roots]
         reaches = [_quantile(_level(limit), groups) for limit, groups in zip(self.limits, effective, strict=False)]
 
-        def probability(difference: float) -> float:
+        def probability(difference: float, observed: float | None = None) -> float:
             drift = difference / errors[-1] / roots[-1]
             paths, total = Paths.start(), 0.0
 
@@ -192,7 +208,9 @@ class SequentialDesign:
                 low, high = as_normal(-reaches[place], place), as_normal(reaches[place], place)
                 total += paths.above(fraction, high, drift)
                 paths = paths.within(fraction, low, high, drift)
-            return total + paths.above(fractions[-1], as_normal(clusters.mean / errors[-1], -1), drift)
+            if observed is None:
+                observed = as_normal(clusters.mean / errors[-1], -1)
+            return total + paths.above(fractions[-1], observed, drift)
 
         return probability
 
@@ -232,14 +250,18 @@ def _effective(groups: Sequence[str], looks: Sequence[int]) -> list[float]:
     return [float(sizes[:seen].sum() ** 2 / (sizes[:seen] @ sizes[:seen])) for seen in looks]
 
 
-def _flips_agree(clusters: Clusters, level: float) -> bool:
-    """Whether the sign-flip test, which holds for any number of groups, agrees with the t statistic."""
-    if level < _RESOLVED or clusters.limit is not None:
-        return True
-    return sign_flip(clusters, RESAMPLES, 0)[0] <= level
+def _level_reached(clusters: Clusters, wanted: float = 1.0) -> float:
+    """The two-sided level of a difference: the t statistic's, or the sign-flip test's, which holds for few groups.
+
+    The larger one. Where the t statistic's is above `wanted` anyway, or below what random patterns resolve, it stands.
+    """
+    level = float(2 * special.stdtr(clusters.effective - 1, -abs(clusters.mean) / cast(float, clusters.standard_error)))
+    if level > wanted or level < _RESOLVED:
+        return level
+    return max(level, sign_flip(clusters, RESAMPLES, 0)[0])
 
 
-def _where(tail: Callable[[float], float], clusters: Clusters, level: float) -> float:
+def _where(tail: Tail, clusters: Clusters, level: float) -> float:
     """The difference at which an outcome as high as this has the given probability."""
     error = cast(float, clusters.standard_error)
     reach = 4.0
