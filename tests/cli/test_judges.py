@@ -156,7 +156,7 @@ def check_plugin(folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "known: require correctness >= 0.5: passed" in done.stdout
+    assert "  known\n    passed  require correctness >= 0.5: value " in done.stdout
 
 
 def check_people(stack: RunningStack, run: str, experiment_id: str) -> None:
