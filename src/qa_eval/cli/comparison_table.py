@@ -31,12 +31,13 @@ LONGEST_ANSWER = 300
 """So many characters of an answer are shown; `--json` and the report have the whole."""
 
 
-def print_comparison(console: Console, comparison: Comparison) -> None:
+def print_comparison(console: Console, comparison: Comparison, *, with_changed: bool = True) -> None:
     """Print the verdicts, each candidate's differences, and the questions that changed most.
 
     Args:
         console: Where to print; its width decides the layout.
         comparison: What is printed.
+        with_changed: Whether the questions that changed most are printed too.
     """
     for sentence in comparison.verdicts:
         print_text(console, sentence, style="bold")
@@ -52,7 +53,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     _print_legend(console, comparison, bars=layout is not None and layout.bar > 0)
     for note in comparison.notes:
         print_text(console, note)
-    _print_changed(console, comparison)
+    if with_changed:
+        _print_changed(console, comparison)
 
 
 @dataclass(frozen=True, slots=True)
