@@ -63,7 +63,7 @@ def test_gates_in_a_projects_own_tests(project: Path) -> None:
     assert "test_model.py::test_passes\ngate passed: 0 inconclusive" in verdicts
     assert "test_model.py::test_is_unclear\ngate passed: 1 inconclusive; inconclusive rules pass" in verdicts
     assert "test_model.py::test_fails\ngate FAILED: 0 inconclusive" in verdicts
-    assert "  worse\n    FAILED  require em >= 0.9: value 0.4" in done.stdout
+    assert "    FAILED  require em >= 0.9: value 0.4" in done.stdout
     assert 'name="qa_eval_gate" value="gate passed' in (project / "junit.xml").read_text()
 
 

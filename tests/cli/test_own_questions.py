@@ -100,7 +100,7 @@ def test_the_starter_runs_as_it_is(in_stack_folder: RunningStack, tmp_path: Path
     rows = [line.split()[0] for line in done.stdout.splitlines() if line.startswith(("short ", "few-shot "))]
     assert rows == ["short", "few-shot"]
     assert all(
-        len(line) <= 80 for line in done.stdout.splitlines() if ": No interval" not in line and "Dashboard" not in line
+        len(line) <= 80 for line in done.stdout.splitlines() if "  No interval" not in line and "Dashboard" not in line
     )
     # The small model continues a series of examples well and follows an instruction poorly.
     assert qa_eval("compare", "first-try", folder=folder).stdout.startswith("few-shot is better in F1 by ")

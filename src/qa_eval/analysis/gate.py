@@ -66,14 +66,12 @@ class RuleCheck:
     def line(self, width: int) -> str:
         """The finding below its candidate's name, in 80 columns; `width` is the longest state's."""
         state = self.state.upper() if self.state is RuleState.FAILED else self.state
-        return fill(
-            f"{state:{width}}  {self.rule}: {self._subject} {self._size} ({self._certainty('95 %: ')})",
-            80,
-            initial_indent=" " * 4,
-            subsequent_indent=" " * (width + 6),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        rule = f"    {state:{width}}  {self.rule}:"
+        figures = f"{self._subject} {self._size} ({self._certainty('95 %: ')})"
+        if len(f"{rule} {figures}") <= 80:
+            return f"{rule} {figures}"
+        margin = " " * (width + 8)
+        return f"{rule}\n{fill(figures, 80, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)}"
 
     @property
     def _subject(self) -> str:
@@ -91,7 +89,7 @@ class RuleCheck:
             allowed = ", looks allowed for" if self.by_design else ""
             return f"{confidence}{low:.3g} to {_figure(self.measure, high)}{allowed}"
         tested = "" if self.p_value is None else f", and p = {self.p_value:.2g} about the limit"
-        return f"without an interval ({self.estimate.limit}){tested}"
+        return f"without an interval: {self.estimate.limit}{tested}"
 
     def to_json(self) -> dict[str, Any]:
         """As the JSON document has it."""

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from qa_eval.analysis.differences import Changed, Difference
 
 HEADER = ("measure", "baseline", "candidate", "difference", "95 % interval", "p")
-TITLE_WIDTHS = (16, 24)
-"""The measures' column is as wide as its longest word, up to the first, or as its longest title, up to the second."""
+TITLE_WIDTHS = (13, 16, 24)
+"""The column of measures is as wide as its longest title, up to the last; where there is less room, as its longest
+word, between the first and the second."""
 BAR_WIDTHS = (7, 15)
 """The narrowest and the widest bar, in characters."""
 NARROW = 60
@@ -30,12 +31,13 @@ LONGEST_ANSWER = 300
 """So many characters of an answer are shown; `--json` and the report have the whole."""
 
 
-def print_comparison(console: Console, comparison: Comparison) -> None:
+def print_comparison(console: Console, comparison: Comparison, *, with_changed: bool = True) -> None:
     """Print the verdicts, each candidate's differences, and the questions that changed most.
 
     Args:
         console: Where to print; its width decides the layout.
         comparison: What is printed.
+        with_changed: Whether the questions that changed most are printed too.
     """
     for sentence in comparison.verdicts:
         print_text(console, sentence, style="bold")
@@ -51,7 +53,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     _print_legend(console, comparison, bars=layout is not None and layout.bar > 0)
     for note in comparison.notes:
         print_text(console, note)
-    _print_changed(console, comparison)
+    if with_changed:
+        _print_changed(console, comparison)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,9 @@ def _layout(console: Console, differences: Sequence[Difference]) -> _Layout | No
     figures = [max(len(row[place]) for row in rows) for place in range(1, len(HEADER))]
     titles = [row[0] for row in rows]
     longest_word = max(len(word) for title in titles for word in title.split())
-    full = min(TITLE_WIDTHS[1], max(map(len, titles)))
-    choices = [(gap, title) for gap in (2, 1) for title in (full, min(full, TITLE_WIDTHS[0], longest_word))]
+    full = min(TITLE_WIDTHS[2], max(map(len, titles)))
+    narrow = min(full, max(TITLE_WIDTHS[0], min(TITLE_WIDTHS[1], longest_word)))
+    choices = [(gap, title) for gap in (2, 1) for title in (full, narrow)]
     rooms = [(gap, title, console.width - title - sum(figures) - gap * len(figures)) for gap, title in choices]
     if console.width >= NARROW:
         for gap, title, room in rooms:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from qa_eval.cli.console import print_text
 from qa_eval.cli.result_tables import SHORT_NAMES
 from qa_eval.words import counted, from_here
 
@@ -58,7 +59,7 @@ class Display:
     def report(self, line: str) -> None:
         """One line about what takes time."""
         if not self._quiet:
-            self._console.print(from_here(line), markup=False, soft_wrap=True)
+            print_text(self._console, from_here(line))
 
     def started(self, plan: Plan, journal: Path, answered: int) -> None:
         """The run starts or is resumed."""
