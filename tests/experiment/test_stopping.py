@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
+import time
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import COMMAND, environment
+from shared_data import squad_file
 
 import qa_eval
-from qa_eval.data import Dataset
+from qa_eval import stack as local_stack
+from qa_eval.data import Dataset, load_dataset
 from qa_eval.data.examples import Example
 from qa_eval.errors import InputError
 from qa_eval.experiment.looks import Settled
 from qa_eval.experiment.plan import Plan
 from qa_eval.experiment.results import RunResult
+from qa_eval.stack import RunningStack
+from qa_eval.stack.bedrock.replay import ReplayEntry, write_replay
 
 
 def questions(groups: int, each: int = 5) -> Dataset:
@@ -218,3 +226,75 @@ def _stages(run_id: str, data: Path) -> tuple[tuple[Example, ...], ...]:
         return journal.plan().stages
     finally:
         journal.close()
+
+
+VARIANT = "Second system. "
+
+
+def test_two_published_systems_on_the_real_stack_and_kills_around_a_look(
+    in_stack_folder: RunningStack, tmp_path: Path
+) -> None:
+    dataset = load_dataset(squad_file("dev-v1.1.json"), examples=300)
+    strong, weak = (
+        json.loads(squad_file(f"predictions/{name}-v1.1.json").read_text())
+        for name in ("bert-ensemble", "logistic-regression")
+    )
+    entries = [ReplayEntry(e.context, e.question, weak.get(e.id, "")) for e in dataset]
+    entries += [ReplayEntry(e.context, VARIANT + e.question, strong.get(e.id, "")) for e in dataset]
+    write_replay(tmp_path / "replay.jsonl", entries)
+    spec = {
+        "dataset": {"path": str(squad_file("dev-v1.1.json")), "examples": 300},
+        "systems": [
+            {"name": "regression", "model": "claude-haiku"},
+            {"name": "bert", "model": "claude-haiku", "prompt": "{context}\n\nQuestion: " + VARIANT + "{question}"},
+        ],
+        "metrics": ["f1"],
+        "stop": True,
+        "concurrency": 8,
+        "servers": {"gateway": in_stack_folder.gateway_url},
+        "recording": {"phoenix": False},
+    }
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    variables = environment() | {
+        "QA_EVAL_GATEWAY_KEY": in_stack_folder.gateway_key,
+        "QA_EVAL_DATA_DIR": str(tmp_path / "data"),
+    }
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *arguments], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def killed_when(reached: Callable[[sqlite3.Connection], bool], *arguments: str) -> None:
+        with start(*arguments) as process:
+            while process.poll() is None and not any(map(reached, _journals(tmp_path / "data"))):
+                time.sleep(0.02)
+            process.kill()
+
+    local_stack.up(replay=tmp_path / "replay.jsonl", on_progress=lambda line: None)
+    try:
+        killed_when(lambda db: _count(db, "answers") > 60, "run-experiment", str(tmp_path / "spec.json"))
+        killed_when(lambda db: _count(db, "looks") > 0, "resume", "latest")
+        with start("resume", "latest", "--json") as process:
+            output, problems = process.communicate()
+    finally:
+        local_stack.up(on_progress=lambda line: None)
+    assert process.returncode == 0, problems
+    document = json.loads(output)
+    last = document["stop"]["looks"][-1]
+    assert (last["candidate"], last["decision"]) == ("bert", "better")
+    assert document["stop"]["saved"]["questions"] > 100
+    assert document["verdict"]["answers"][0].startswith("bert is better in F1 by ")
+
+
+def _journals(data: Path) -> Iterator[sqlite3.Connection]:
+    for path in data.glob("runs/*/journal.sqlite"):
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            yield database
+
+
+def _count(database: sqlite3.Connection, table: str) -> int:
+    try:
+        return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
