@@ -25,7 +25,7 @@ from qa_eval.experiment.scoring import Scorer
 from qa_eval.metrics.base import NotScored
 from qa_eval.metrics.planted import Planted
 from qa_eval.targets.base import Attempt, Target
-from qa_eval.targets.limiter import ConcurrencyLimiter
+from qa_eval.targets.limiter import ConcurrencyLimiter, Slot
 from qa_eval.targets.outcome import Reply
 from qa_eval.tracing.context import new_trace
 
@@ -119,22 +119,19 @@ class Engine:
             for call in self.plan.calls():
                 if call.key in answered:
                     continue
-                await self._limiter.acquire()
+                slot = await self._limiter.acquire()
                 if self.stopped or not self.budget.reserve():
-                    self._limiter.release()
+                    slot.release()
                     return
-                question = questions.create_task(self._answer(call))
-                question.add_done_callback(self._release)
+                question = questions.create_task(self._answer(call, slot))
+                question.add_done_callback(slot.release)
                 if self.budget.must_wait:
                     await question
 
-    def _release(self, question: asyncio.Task[None]) -> None:
-        self._limiter.release()
-
-    async def _answer(self, call: Call) -> None:
+    async def _answer(self, call: Call, slot: Slot) -> None:
         """Ask one question and keep its answer; until that is done it is in flight, and a kill may lose it."""
         try:
-            reply = await self._generate(call)
+            reply = await self._generate(call, slot)
         except Unreachable as unreachable:
             self.stopped = self.stopped or str(unreachable)
             return
@@ -145,13 +142,13 @@ class Engine:
             self.judging.answered(call.key)
         self.context.observer.answered(call.system, reply)
 
-    async def _generate(self, call: Call) -> Reply:
+    async def _generate(self, call: Call, slot: Slot) -> Reply:
         trace = new_trace(call.system) if self.recorder is not None else None
 
         async def once() -> Attempt:
             return await self.targets[call.system].generate(call.example, trace)
 
-        reply = await self._caller.call(once)
+        reply = await self._caller.call(once, slot)
         return replace(reply, trace_id=trace.trace_id, span_id=trace.span_id) if trace else reply
 
     def _is_stopped(self) -> bool:

@@ -19,6 +19,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import pairwise
 
 from qa_eval.targets.in_order import Flight, InOrder
 from qa_eval.targets.knee import Knee, Levels
@@ -192,14 +193,6 @@ class CapacitySearch:
             self._stretches.append(_Stretch(now, self._limit))
             self._restart(now)
 
-    def throttled(self, accepted: int, now: float) -> None:
-        """The target refused a request while it had accepted so many others: it takes no more at once."""
-        self._levels.forget_above(accepted)
-        self._first_climb = False
-        self._interval = _INTERVAL
-        self._set_limit(min(self._limit, accepted), now)
-        self._enter(Phase.SETTLED, now)
-
     # --- phases -----------------------------------------------------------------------------------------------------
 
     def _take(self, flight: Flight, now: float) -> None:
@@ -225,7 +218,7 @@ class CapacitySearch:
         if arrived.count == 0 or arrived.answered < self._needed:
             self._give_up(now)
             return
-        if arrived.level < 0.8 * self._limit:
+        if arrived.level < _LEVEL * self._limit:
             # The limit was not used: nothing is known of it.
             self._restart(now)
             return
@@ -240,7 +233,7 @@ class CapacitySearch:
     def _give_up(self, now: float) -> None:
         """End a climb whose answers fail to come."""
         slow = (_SLOW + 2 * self._spread) * self._base_s
-        late = now - self._arrived.since > slow
+        late = now - self._arrived.since > slow and len(self._order) >= _LEVEL * self._limit
         if self._limit > _FIRST and late and self._arrived.answered < _STALLED * self._limit:
             self._end_climb(now)
 
@@ -338,7 +331,7 @@ class CapacitySearch:
             self._since_probe = since_probe
 
     def _probe(self, now: float) -> None:
-        if self._own.level < 0.8 * self._limit or self._limit >= MOST:
+        if self._own.level < _LEVEL * self._limit or self._limit >= MOST:
             self._since_probe = 0
             return
         spread = max(self._spread, _LEAST_SPREAD / 2)
@@ -438,7 +431,7 @@ class CapacitySearch:
         if self._knee is None or math.isinf(self._knee.capacity):
             return []
         most = max(1.1 * self._knee.capacity, _rounded(self._knee.capacity))
-        pairs = zip(stretches, stretches[1:], strict=False)
+        pairs = pairwise(stretches)
         return [(each.start, end.start, each.reason) for each, end in pairs if each.level > most]
 
 

@@ -37,6 +37,10 @@ class InOrder:
         self._starts: dict[int, tuple[float, int, int]] = {}
         self._sent = 0
 
+    def __len__(self) -> int:
+        """How many are held back or not answered."""
+        return len(self._flights)
+
     def sent(self, now: float, level: int, limit: int) -> int:
         """A request is sent; returns its number."""
         self._sent += 1

@@ -58,8 +58,8 @@ class Slot:
         if ended is not None:
             self._limiter._refused(ended, retry_after_s)
 
-    def release(self) -> None:
-        """Free the slot; once is enough. A question's only try lasts until then."""
+    def release(self, _: object = None) -> None:
+        """Free the slot; once is enough. A question's only try lasts until then. Tasks call back with themselves."""
         if not self._released:
             self._released = True
             ended, self._try = self._try, None
@@ -92,7 +92,6 @@ class ConcurrencyLimiter:
         self._turnstile = asyncio.Lock()
         self._free = asyncio.Event()
         self._in_flight = 0
-        self._waiting = 0
         self._active = 0
         self._area, self._area_at = 0.0, clock()
         self._throttled: list[Spell] = []
@@ -125,27 +124,19 @@ class ConcurrencyLimiter:
     # --- used by slots ----------------------------------------------------------------------------------------------
 
     async def _turn(self) -> _Try:
-        self._waiting += 1
-        try:
-            async with self._turnstile:
-                while (wait := self._rate.wait_s(self._clock())) > 0:
-                    await asyncio.sleep(wait)
-                now = self._clock()
-                self._rate.sent(now, self._search.gap_s if self._fixed is None else 0.0)
-        finally:
-            self._waiting -= 1
+        async with self._turnstile:
+            while (wait := self._rate.wait_s(self._clock())) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(wait)
+            now = self._clock()
+            self._rate.sent(now, self._search.gap_s if self._fixed is None else 0.0)
         self._count(+1)
         return _Try(self._search.sent(now, self._active), now, self._area, self._active, self.limit)
 
     def _refused(self, ended: _Try, retry_after_s: float | None) -> None:
         self._ended(ended, measured=False)
         now = self._clock()
-        paced = self._rate.per_second is not None and self._waiting > 0
-        if not self._rate.refused(ended.start, now, retry_after_s):
-            return
-        self._throttled.append(self._spell(now, max(now, self._rate.not_before), Reason.THROTTLED))
-        if self._fixed is None and not paced:
-            self._search.throttled(self._active, now)
+        if self._rate.refused(ended.start, now, retry_after_s):
+            self._throttled.append(self._spell(now, max(now, self._rate.not_before), Reason.THROTTLED))
 
     def _ended(self, ended: _Try, *, measured: bool) -> None:
         self._count(-1)

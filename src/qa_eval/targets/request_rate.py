@@ -10,6 +10,8 @@ from __future__ import annotations
 
 _KEPT = 0.97
 """A refusal proves that the rate was too high: the next one is at most this share of it."""
+_LEAST_KEPT, _SURE_HOLD_S = 0.9, 4.0
+"""Nor is it less than this share, once the rate was held for so long: the target may have been asked for less."""
 _FEWEST = 8
 """Fewer accepted requests than this measure no rate."""
 _FIRST_HOLD_S, _LONGEST_HOLD_S = 1.0, 300.0
@@ -87,12 +89,16 @@ class RequestRate:
         if self._per_second is None:
             self._per_second = measured
         elif self._accepted < _FEWEST:
-            self._per_second *= 0.8
+            self._per_second *= _LEAST_KEPT
         else:
-            self._per_second = min(max(measured, 0.5 * self._per_second), _KEPT * self._per_second)
+            least = _LEAST_KEPT if self._hold_s > _SURE_HOLD_S else 0.0
+            self._per_second *= min(max(measured / self._per_second, least), _KEPT)
 
     def _grow(self, now: float) -> None:
-        if self._per_second is not None and now > self._grown_at:
+        if self._next <= now:
+            # The rate holds nothing back: that more would be accepted is not shown.
+            self._grown_at = max(self._grown_at, now)
+        elif self._per_second is not None and now > self._grown_at:
             growth = max(_LEAST_GROWTH, _GROWTH / max(1.0, self._hold_s))
             self._per_second *= 1 + growth * min(now - self._grown_at, 1.0)
             self._grown_at = now
