@@ -37,7 +37,7 @@ from qa_eval.data import load_dataset
 from qa_eval.statistics.sequential import Decision, Look, SequentialDesign, planned_looks
 
 try:
-    from evalsig import confidence_sequence
+    from evalsig import confidence_sequence  # type: ignore[import-not-found]
 except ImportError:
     confidence_sequence = None
 
@@ -220,7 +220,8 @@ def main() -> int:
     folder = Path(os.environ.get("QA_EVAL_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data") / "squad"
     print(f"{repetitions} repetitions a line, {LOOKS} looks; D is the planned difference")
     print(
-        "population  groups  sample     truth  differs  without looks  asked  covered | evalsig: differs  asked  covered"
+        "population  groups  sample     truth  differs  without looks  asked  covered"
+        " | evalsig: differs  asked  covered"
     )
     good, start = True, time.perf_counter()
     for population in (published(folder), made(20, 80), made(48, 30), made(300, 10)):
@@ -230,8 +231,8 @@ def main() -> int:
                 good = good and not missed
                 other = "" if rival is None else f"{rival.differs:16.1%}  {rival.asked:5.1%}  {rival.covered:7.1%}"
                 print(
-                    f"{population.name:10}  {population.groups:6}  {label:9}  {f'{multiple} D':>5}  {rates.differs:7.1%}"
-                    f"  {rates.fixed:13.1%}  {rates.asked:5.1%}  {rates.covered:7.1%} | {other}  {', '.join(missed)}",
+                    f"{population.name:10}  {population.groups:6}  {label:9}  {f'{multiple} D':>5}"
+                    f"  {rates.differs:7.1%}  {rates.fixed:13.1%}  {rates.asked:5.1%}  {rates.covered:7.1%} | {other}  {', '.join(missed)}",
                     flush=True,
                 )
     print(f"{time.perf_counter() - start:.0f} s; {'within bounds' if good else 'OUT OF BOUNDS'}")

@@ -139,8 +139,8 @@ def available(measure: Measure, system: Observations) -> bool:
     A metric is a mean over the questions that have it: a question without references has none that compares with them.
     """
     if measure.read is None:
-        answered = [item for item in system.items.values() if item.answered]
-        return bool(answered) and all(item.latencies for item in answered)
+        given = [answer for item in system.items.values() for answer in item.answers if answer.outcome.is_answer]
+        return any(item.latencies for item in system.items.values()) and all(a.latency_s is not None for a in given)
     known = _measured(measure, system)
     return bool(known) if measure.score else len(known) == len(system)
 
@@ -179,7 +179,7 @@ def comparable(measure: Measure, baseline: Observations, candidate: Observations
         return "the embedders differ, or are not known"
     if measure.read is None:
         if not any(item.latencies and candidate.items[key].latencies for key, item in baseline.items.items()):
-            return "no question was answered by both"
+            return "no question was answered by both without a queue"
     elif not _in_both(measure, baseline, candidate):
         return "no question has it in both"
     return None

@@ -62,6 +62,8 @@ class ObservedAnswer:
     message: str = ""
     latency_s: float | None = None
     cost_usd: float | None = None
+    queued: bool = False
+    """Whether a queue of ours was part of its latency, which then is not the system's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,12 @@ class Observation:
 
     @property
     def latencies(self) -> tuple[float, ...]:
-        """Seconds of each asking that gave an answer, where they are known."""
-        return tuple(a.latency_s for a in self.answers if a.outcome.is_answer and a.latency_s is not None)
+        """Seconds of each asking that gave an answer, where they are known and no queue was part of them."""
+        return tuple(
+            each.latency_s
+            for each in self.answers
+            if each.outcome.is_answer and each.latency_s is not None and not each.queued
+        )
 
     @property
     def cost_usd(self) -> float | None:
@@ -198,7 +204,11 @@ def from_experiment(experiment: ExperimentResult, run: RunResult | None = None) 
             facts[INCOMPLETE] = f"{len(experiment.answers):,} of {planned:,} questions asked"
     gathered = gather(
         experiment.system,
-        (_scored(answer) for answer in experiment.answers if answer.scored or answer.scores),
+        (
+            _scored(answer, queued=experiment.is_queued(answer))
+            for answer in experiment.answers
+            if answer.scored or answer.scores
+        ),
         similarity="" if run is None else run.metadata.embedder,
         config={**facts, "model": experiment.model, **_described(experiment, run)},
         definitions=experiment.definitions,
@@ -226,11 +236,11 @@ def _described(experiment: ExperimentResult, run: RunResult | None) -> dict[str,
     return {name: value for name, value in described.items() if name not in ("name", "model")}
 
 
-def _scored(answer: Answer) -> ScoredAnswer:
+def _scored(answer: Answer, *, queued: bool) -> ScoredAnswer:
     reply = answer.reply
     return ScoredAnswer(
         question_of(answer.example),
-        ObservedAnswer(reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd),
+        ObservedAnswer(reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd, queued),
         {score.name: score.value for score in answer.scores if score.value is not None},
     )
 

@@ -47,11 +47,23 @@ def show_result(console: Console, result: RunResult, answers: Sequence[str] = ()
         print_text(console, f"{experiment.system}:")
         for line in _remarks(experiment):
             print_text(console, line, indent=2, hanging=2)
+    for line in _pace_lines(result):
+        print_text(console, line)
     _show_other_metrics(console, result)
     for line in _judge_lines(result):
         print_text(console, line, hanging=2)
     if result.url:
         print_text(console, f"Dashboard: {result.url}")
+
+
+def _pace_lines(result: RunResult) -> Iterator[str]:
+    """The concurrency that the run settled on, and what is left out of its latency."""
+    pace = result.pace
+    if pace.concurrency is not None and pace.per_second is not None:
+        yield f"Pace: {pace.concurrency} at once, {pace.per_second:.3g} answers a second."
+    if queued := sum(experiment.queued for experiment in result.experiments):
+        reasons = ", ".join(dict.fromkeys(str(spell.reason) for spell in pace.spells))
+        yield f"{counted(queued, 'answer')} that queued ({reasons}) left out of the latency."
 
 
 def _stop_lines(result: RunResult) -> Iterator[str]:

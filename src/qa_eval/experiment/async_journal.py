@@ -22,6 +22,7 @@ from qa_eval.experiment.looks import TakenLook
 from qa_eval.experiment.metadata import Recording, RunEnd, RunMetadata
 from qa_eval.experiment.plan import Call, CallKey, Plan
 from qa_eval.targets.outcome import Reply
+from qa_eval.targets.pace import Pace
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -198,6 +199,14 @@ class AsyncJournal:
     async def set_traced(self, seq: int, what: str = "traced") -> None:
         """See `JournalFile.set_traced`."""
         await self._in_thread(self._file.set_traced, seq, what)
+
+    async def pace(self) -> Pace:
+        """See `JournalFile.pace`."""
+        return await self._in_thread(self._file.pace)
+
+    async def set_pace(self, pace: Pace) -> None:
+        """See `JournalFile.set_pace`."""
+        await self._in_thread(self._file.set_pace, pace)
 
     async def end(self) -> RunEnd:
         """See `JournalFile.end`."""

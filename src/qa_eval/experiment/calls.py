@@ -12,7 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_
 
 from qa_eval.retries import pause
 from qa_eval.targets.base import Attempt
-from qa_eval.targets.limiter import ConcurrencyLimiter
+from qa_eval.targets.limiter import ConcurrencyLimiter, Slot
 from qa_eval.targets.outcome import Outcome, Reply
 
 TRIES = 4
@@ -36,8 +36,12 @@ class Caller:
     """Whether the run has been stopped, so that nothing is waited for any more."""
     _unreachable_since: float | None = field(default=None, init=False)
 
-    async def call(self, once: Once) -> Reply:
+    async def call(self, once: Once, slot: Slot) -> Reply:
         """Try until there is an answer, or a failure that another try does not help.
+
+        Args:
+            once: One try.
+            slot: A slot of the limiter, which is held over all tries. Each try waits its turn.
 
         Raises:
             Unreachable: The other side stays away.
@@ -45,18 +49,23 @@ class Caller:
         tries = AsyncRetrying(
             retry=retry_if_result(_may_retry), stop=stop_after_attempt(TRIES), wait=_pause, retry_error_callback=_last
         )
-        attempt: Attempt = await tries(self._try, once)
-        if not attempt.reply.outcome.is_error:
-            self.limiter.answered(attempt.reply.latency_s)
+        attempt: Attempt = await tries(self._try, once, slot)
         return replace(attempt.reply, tries=tries.statistics["attempt_number"])
 
-    async def _try(self, once: Once) -> Attempt:
+    async def _try(self, once: Once, slot: Slot) -> Attempt:
         """One try that reaches the other side."""
-        while (attempt := await once()).unreachable:
+        while True:
+            await slot.turn()
+            attempt = await once()
+            if not attempt.unreachable:
+                break
+            slot.failed()
             await self._wait(attempt.reply.message)
         self._unreachable_since = None
-        if attempt.reply.outcome in (Outcome.RATE_LIMITED, Outcome.TIMEOUT):
-            self.limiter.throttled(attempt.retry_after_s)
+        if attempt.reply.outcome is Outcome.RATE_LIMITED:
+            slot.throttled(attempt.retry_after_s)
+        elif attempt.reply.outcome.is_error and attempt.reply.outcome is not Outcome.TIMEOUT:
+            slot.failed()
         return attempt
 
     async def _wait(self, problem: str) -> None:

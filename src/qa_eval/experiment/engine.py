@@ -23,22 +23,22 @@ from qa_eval.experiment.observer import RunContext
 from qa_eval.experiment.plan import Call, CallKey, Plan
 from qa_eval.experiment.recorder import SPANS, Recorder
 from qa_eval.experiment.scoring import Scorer
+from qa_eval.experiment.stage import Stage
 from qa_eval.experiment.stopping import Stopping
 from qa_eval.metrics.base import NotScored
 from qa_eval.metrics.planted import Planted
 from qa_eval.targets.base import Attempt, Target
-from qa_eval.targets.limiter import ConcurrencyLimiter
+from qa_eval.targets.limiter import ConcurrencyLimiter, Slot
 from qa_eval.targets.outcome import Reply
 from qa_eval.tracing.context import new_trace
 
 _P = ParamSpec("_P")
 BATCH = 64
-_GATHER_S = 0.1
-"""What arrives within this time is scored, and recorded, together."""
 _TRACE_EVERY_S = 0.2
 """Phoenix keeps a trace in the project of the span that arrives first: ours should come before the gateway's, which
 sends every 5 s."""
 _REOPEN_S = 5.0
+_PACE_EVERY_S = 2.0
 JUDGED_AT_ONCE = 512
 """Maximum number of answers whose judgements are pending: a bound for memory. The limiter bounds the calls."""
 
@@ -77,8 +77,8 @@ class Engine:
     def __post_init__(self) -> None:
         self._limiter = ConcurrencyLimiter(self.plan.spec.slots)
         self._caller = Caller(self._limiter, self._is_stopped)
-        self._answers, self._scores = _Stage(), _Stage()
-        self._code_scores = _Stage(gather_s=0.0)
+        self._answers, self._scores = Stage(), Stage()
+        self._code_scores = Stage(gather_s=0.0)
         self._code_scored = 0
         self._not_scored: set[int] = set()
         self._ready: list[int] = []
@@ -94,6 +94,7 @@ class Engine:
                 self._report(await self.stopping.start())
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._answer_all())
+                stages.create_task(self._keep_pace())
                 stages.create_task(self._score_all())
                 if self.judging is not None:
                     stages.create_task(self._judge_all(self.judging))
@@ -125,15 +126,15 @@ class Engine:
             for call in self.plan.calls():
                 if call.key in answered or not await self._is_asked(call):
                     continue
-                await self._limiter.acquire()
+                slot = await self._limiter.acquire()
                 if not await self._is_asked(call):
-                    self._limiter.release()
+                    slot.release()
                     continue
                 if self.stopped or not self.budget.reserve():
-                    self._limiter.release()
+                    slot.release()
                     return
-                question = questions.create_task(self._answer(call))
-                question.add_done_callback(self._release)
+                question = questions.create_task(self._answer(call, slot))
+                question.add_done_callback(slot.release)
                 if self.budget.must_wait:
                     await question
 
@@ -145,13 +146,10 @@ class Engine:
             await self.stopping.news()
         return self.stopping.asks(call)
 
-    def _release(self, question: asyncio.Task[None]) -> None:
-        self._limiter.release()
-
-    async def _answer(self, call: Call) -> None:
+    async def _answer(self, call: Call, slot: Slot) -> None:
         """Ask one question and keep its answer; until that is done it is in flight, and a kill may lose it."""
         try:
-            reply = await self._generate(call)
+            reply = await self._generate(call, slot)
         except Unreachable as unreachable:
             self.stopped = self.stopped or str(unreachable)
             return
@@ -162,14 +160,26 @@ class Engine:
             self.judging.answered(call.key)
         self.context.observer.answered(call.system, reply)
 
-    async def _generate(self, call: Call) -> Reply:
+    async def _generate(self, call: Call, slot: Slot) -> Reply:
         trace = new_trace(call.system) if self.recorder is not None else None
 
         async def once() -> Attempt:
             return await self.targets[call.system].generate(call.example, trace)
 
-        reply = await self._caller.call(once)
+        reply = await self._caller.call(once, slot)
         return replace(reply, trace_id=trace.trace_id, span_id=trace.span_id) if trace else reply
+
+    async def _keep_pace(self) -> None:
+        """Keep in the journal what the limiter knows, now and then and at the end of the answers."""
+        kept, earlier = None, await self.journal.pace()
+        while True:
+            finished = self._answers.has_ended
+            if (pace := self._limiter.pace()) != kept and self.asks:
+                await self.journal.set_pace(earlier.then(pace))
+                kept = pace
+            if finished:
+                return
+            await self._answers.end_within(_PACE_EVERY_S)
 
     def _is_stopped(self) -> bool:
         return self.stopped is not None
@@ -316,7 +326,7 @@ class Engine:
         self,
         fetch: Fetch[_Numbered],
         work: Callable[[list[_Numbered]], Awaitable[None]],
-        before: _Stage,
+        before: Stage,
         *,
         batch: int = BATCH,
     ) -> None:
@@ -343,31 +353,6 @@ class Engine:
                 raise
             return False
         return True
-
-
-class _Stage:
-    """How far a stage is: the one after it waits for more, or for the end."""
-
-    def __init__(self, gather_s: float = _GATHER_S) -> None:
-        self._gather_s = gather_s
-        self._news = asyncio.Event()
-        self.has_ended = False
-
-    def advance(self) -> None:
-        """There is more in the journal."""
-        self._news.set()
-
-    def end(self) -> None:
-        """There will be no more."""
-        self.has_ended = True
-        self._news.set()
-
-    async def more(self) -> None:
-        """Wait until there is more or the end, and a moment longer, so that work comes in batches."""
-        await self._news.wait()
-        if not self.has_ended:
-            await asyncio.sleep(self._gather_s)
-            self._news.clear()
 
 
 def _first(error: BaseException) -> BaseException:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from qa_eval.experiment.journal_schema import (
 from qa_eval.experiment.metadata import Recording, RunEnd, RunMetadata
 from qa_eval.experiment.plan import CallKey, Plan
 from qa_eval.metrics.base import Score
+from qa_eval.targets.pace import Pace, Reason, Spell
 
 
 class JournalFile(JudgingTables, LookTables):
@@ -153,6 +154,17 @@ class JournalFile(JudgingTables, LookTables):
         """Keep what the run has in Phoenix."""
         with self._db:
             self._set("recording", recording.model_dump(mode="json"))
+
+    def pace(self) -> Pace:
+        """What the limiter knew of the run, over all processes."""
+        stored = self._get("pace") or {}
+        spells = (Spell(start, end, Reason(reason)) for start, end, reason in stored.get("spells", ()))
+        return Pace(stored.get("concurrency"), stored.get("per_second"), tuple(spells))
+
+    def set_pace(self, pace: Pace) -> None:
+        """Keep what the limiter knows."""
+        with self._db:
+            self._set("pace", asdict(pace) | {"spells": [list(astuple(spell)) for spell in pace.spells]})
 
     def end(self) -> RunEnd:
         """How the last process on this run ended."""

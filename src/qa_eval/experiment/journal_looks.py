@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from statistics import fmean
+from typing import Any
 
 from qa_eval.experiment.looks import Settled, TakenLook
 
@@ -28,7 +29,7 @@ class LookTables:
             "SELECT candidate, number, examples, estimate, low, high, decision, taken_at FROM looks "
             "ORDER BY number, taken_at"
         )
-        return [TakenLook(*row[:6], None if row[6] is None else Settled(row[6]), row[7]) for row in rows]
+        return [_look(row) for row in rows]
 
     def count_by_example(self) -> list[tuple[str, str, int]]:
         """System, example id, and how many of its answers have all their scores."""
@@ -49,3 +50,9 @@ class LookTables:
         for system, example, value in self._db.execute(query, (metric, *systems)):
             values[system][example].append(value)
         return {system: {example: fmean(each) for example, each in found.items()} for system, found in values.items()}
+
+
+def _look(row: tuple[Any, ...]) -> TakenLook:
+    candidate, number, examples, estimate, low, high, decision, taken_at = row
+    settled = None if decision is None else Settled(decision)
+    return TakenLook(candidate, number, examples, estimate, low, high, settled, taken_at)

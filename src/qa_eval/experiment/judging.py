@@ -25,7 +25,7 @@ from qa_eval.metrics.llm_calls import LlmCall, LlmCaller, LlmRequest
 from qa_eval.metrics.planted import Planted
 from qa_eval.metrics.registry import applies, unanswered
 from qa_eval.targets.base import Attempt
-from qa_eval.targets.limiter import ConcurrencyLimiter
+from qa_eval.targets.limiter import ConcurrencyLimiter, Slot
 from qa_eval.targets.outcome import Outcome, Reply
 from qa_eval.tracing.context import TraceContext, child_of
 
@@ -203,12 +203,12 @@ class Judging:
         if known is not None:
             return known
         model = self._model(request.model)
-        await model.caller.limiter.acquire()
+        slot = await model.caller.limiter.acquire()
         try:
             if not self._budget.reserve_judgement():
                 raise NotScored
             trace = child_of(answer.trace) if answer is not None and answer.trace else None
-            reply = await self._ask(model, request, trace)
+            reply = await self._ask(model, request, trace, slot)
             call = JudgeCall(request.key, metric, request.model, reply, _failure(reply, request), *_place(answer))
             # The slot is held until it is durable: so many calls, and no more, can be lost by a kill.
             await self._journal.append_call(call)
@@ -216,7 +216,7 @@ class Judging:
             self._budget.reason = self._budget.reason or str(unreachable)
             raise NotScored from None
         finally:
-            model.caller.limiter.release()
+            slot.release()
         self._budget.count_judgement(reply, failed=call.failure)
         return call
 
@@ -225,23 +225,25 @@ class Judging:
             self._models[name] = _Model(Caller(ConcurrencyLimiter(self._concurrency), self._is_stopped))
         return self._models[name]
 
-    async def _ask(self, model: _Model, request: PaidRequest, trace: TraceContext | None) -> Reply:
+    async def _ask(self, model: _Model, request: PaidRequest, trace: TraceContext | None, slot: Slot) -> Reply:
         """Ask in the first form of reply that the model takes; a refused form costs nothing, and is not tried again."""
         first = request.forms.index(model.form) if model.form in request.forms else 0
         for form in request.forms[first:]:
-            reply = await self._ask_in(form, model, request, trace)
+            reply = await self._ask_in(form, model, request, trace, slot)
             if reply.outcome is not Outcome.REFUSED:
                 break
         if reply.outcome.is_answer and len(request.forms) > 1:
             model.form = form
         return reply
 
-    async def _ask_in(self, form: ReplyForm, model: _Model, request: PaidRequest, trace: TraceContext | None) -> Reply:
+    async def _ask_in(
+        self, form: ReplyForm, model: _Model, request: PaidRequest, trace: TraceContext | None, slot: Slot
+    ) -> Reply:
         async def once() -> Attempt:
             messages, extras = request.messages(form), request.extras(form)
             return await self._client.complete(request.model, messages, extras, trace, reply_text)
 
-        reply = await model.caller.call(once)
+        reply = await model.caller.call(once, slot)
         return reply if trace is None else replace(reply, trace_id=trace.trace_id, span_id=trace.span_id)
 
     def _is_stopped(self) -> bool:

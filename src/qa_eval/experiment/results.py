@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from qa_eval.experiment.calibration import JudgeReport
 from qa_eval.experiment.looks import EndedComparison, TakenLook
 from qa_eval.experiment.metadata import RunMetadata
 from qa_eval.experiment.summary import ExperimentResult
+from qa_eval.targets.pace import Pace
 from qa_eval.words import counted
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class RunResult:
     unrecorded: int = 0
     """How many answers Phoenix lacks."""
     unrecorded_reason: str | None = None
+    pace: Pace = field(default_factory=Pace)
+    """The concurrency that the run settled on, and when answers queued."""
     looks: tuple[TakenLook, ...] = ()
     """The looks at the comparisons of a run that stops early."""
     ended: tuple[EndedComparison, ...] = ()
@@ -123,9 +126,8 @@ class RunResult:
         """
         import pandas as pd
 
-        models = {experiment.system: experiment.model for experiment in self.experiments}
         rows = [
-            {**tables.answer_row(answer, models[answer.system], self.metadata)}
+            tables.answer_row(answer, experiment.model, self.metadata, queued=experiment.is_queued(answer))
             for experiment in self.experiments
             for answer in experiment.answers
         ]
@@ -145,6 +147,7 @@ class RunResult:
             "experiments": [experiment.to_json() for experiment in self.experiments],
             "judges": [judge.to_json() for judge in self.judges],
             "wall_s": self.wall_s,
+            "pace": self._pace_json(),
             "questions_per_s": asked / self.wall_s if self.wall_s else None,
             "url": self.url,
             "journal": str(self.journal),
@@ -152,6 +155,15 @@ class RunResult:
             "stop": self._stop_json(),
             "unscored": self.unscored,
             "unrecorded": self.unrecorded,
+        }
+
+    def _pace_json(self) -> dict[str, Any]:
+        """What the limiter settled on, and the answers that are left out of the latency, by reason."""
+        return {
+            "concurrency": self.pace.concurrency,
+            "answers_per_s": self.pace.per_second,
+            "queued": sum(experiment.queued for experiment in self.experiments),
+            "spells": [asdict(spell) for spell in self.pace.spells],
         }
 
     def _stop_json(self) -> dict[str, Any] | None:

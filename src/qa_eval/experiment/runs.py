@@ -79,7 +79,7 @@ def read_result(journal: JournalFile) -> RunResult:
     experiments = recording.experiments if recording else {}
     reports = judge_reports(plan, answers, journal.calls(), journal.labels())
     judges = {report.metric: report for report in reports}
-    decisions = Decisions(metadata, tuple(journal.looks()))
+    decisions, pace = Decisions(metadata, tuple(journal.looks())), journal.pace()
     return RunResult(
         metadata=metadata,
         experiments=tuple(
@@ -91,6 +91,7 @@ def read_result(journal: JournalFile) -> RunResult:
                 model=system.model,
                 phoenix_id=experiments[str(system.name)].id if system.name in experiments else None,
                 url=experiments[str(system.name)].url if system.name in experiments else None,
+                pace=pace,
                 planned=plan.questions_until(decisions.last_stage(str(system.name))),
             )
             for system in metadata.systems
@@ -102,6 +103,7 @@ def read_result(journal: JournalFile) -> RunResult:
         stopped=end.stopped,
         unrecorded=_unrecorded(journal, metadata),
         unrecorded_reason=end.unrecorded_reason,
+        pace=pace,
         looks=decisions.looks,
         ended=tuple(_ended(plan, decisions)),
         judges=reports,

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.calibration import JudgeReport
 from qa_eval.metrics.definition import MetricDefinition
+from qa_eval.targets.pace import Pace, is_queued
 
 if TYPE_CHECKING:
     from qa_eval.statistics import Estimate
@@ -79,6 +81,8 @@ class ExperimentResult:
     """The model group; None for a task."""
     phoenix_id: str | None = None
     url: str | None = None
+    pace: Pace = field(default_factory=Pace)
+    """When answers queued, so that their latency is not the target's own."""
     planned: int | None = None
     """How many questions it is to be asked, repetitions included, where its comparison may have been decided early."""
 
@@ -225,9 +229,22 @@ class ExperimentResult:
         known = all(answer.reply.cost_usd is not None for answer in self.answers if answer.reply.outcome.is_answer)
         return total / len(self.answers) if total is not None and known else None
 
+    def is_queued(self, answer: Answer) -> bool:
+        """Whether a queue of ours, or a limit of the target's, was part of an answer's latency."""
+        return is_queued(self.pace, answer.reply.started_at, answer.reply.latency_s)
+
+    @cached_property
+    def queued(self) -> int:
+        """How many answers are left out of the latency because of that."""
+        return sum(map(self.is_queued, self._given))
+
+    @property
+    def _given(self) -> Sequence[Answer]:
+        return [answer for answer in self.answers if answer.reply.outcome.is_answer]
+
     def latency(self, quantile: float) -> float | None:
-        """A quantile of the answered questions' latency in seconds (nearest rank)."""
-        values = sorted(answer.reply.latency_s for answer in self.answers if answer.reply.outcome.is_answer)
+        """A quantile of the latency in seconds (nearest rank) of the answers that did not queue; None without one."""
+        values = sorted(answer.reply.latency_s for answer in self._given if not self.is_queued(answer))
         return values[min(len(values) - 1, int(quantile * len(values)))] if values else None
 
     def to_json(self) -> dict[str, Any]:
@@ -253,7 +270,7 @@ class ExperimentResult:
             "deployments": dict(self.deployments.most_common()),
             "fallbacks": self.total("fallbacks"),
             "retries": {"client": self.client_retries, "gateway": self.total("gateway_retries")},
-            "latency_s": {"p50": self.latency(0.5), "p95": self.latency(0.95)},
+            "latency_s": {"p50": self.latency(0.5), "p95": self.latency(0.95), "queued": self.queued},
         }
 
 

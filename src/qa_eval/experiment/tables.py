@@ -83,8 +83,8 @@ def number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def answer_row(answer: Answer, model: str | None, metadata: RunMetadata) -> dict[str, Any]:
-    """One answer as a row of the export."""
+def answer_row(answer: Answer, model: str | None, metadata: RunMetadata, *, queued: bool) -> dict[str, Any]:
+    """One answer as a row of the export; `queued` says that its latency is not the target's own."""
     from qa_eval.metrics.explain import answer_facts
 
     example, reply = answer.example, answer.reply
@@ -106,6 +106,7 @@ def answer_row(answer: Answer, model: str | None, metadata: RunMetadata) -> dict
         "completion_tokens": reply.completion_tokens,
         "cost_usd": reply.cost_usd,
         "latency_s": reply.latency_s,
+        "queued": queued,
         "deployment": reply.deployment,
         "deployment_model": reply.deployment_model,
         "fallbacks": reply.fallbacks,

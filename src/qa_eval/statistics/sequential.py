@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,6 @@ from qa_eval.statistics.estimates import MIN_GROUPS, Limit
 from qa_eval.statistics.intervals import RESAMPLES
 from qa_eval.statistics.paired import PairedDifference, sign_flip
 
-Tail = Callable[..., float]
-"""The probability of an outcome as high as the observed one, by the true difference."""
 _RESOLVED = 1e-3
 """The smallest level that random sign patterns resolve; below it the t statistic speaks alone."""
 
@@ -68,6 +66,18 @@ class Look:
         if self.crossed:
             return Decision.HIGHER if self.estimate > 0 else Decision.LOWER
         return Decision.EQUIVALENT if -margin < self.low and self.high < margin else None
+
+
+class Tail(Protocol):
+    """The probability of an outcome as high as the observed one."""
+
+    def __call__(self, difference: float, observed: float | None = None) -> float:
+        """
+        Args:
+            difference: Were it the true one.
+            observed: The outcome as a standard normal, in place of the t statistic's.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -184,7 +194,7 @@ class SequentialDesign:
             return self._same_by_chance(clusters) < level
         return _level_reached(clusters, level) <= level
 
-    def _upper_tail(self, clusters: Clusters, number: int, effective: Sequence[float]) -> Callable[[float], float]:
+    def _upper_tail(self, clusters: Clusters, number: int, effective: Sequence[float]) -> Tail:
         """The probability, were a difference the true one, of an outcome as high as this in the stage-wise order.
 
         An event of the t statistic counts as the event of the standard normal that has the same probability.

@@ -1,103 +1,163 @@
-"""The number of concurrent requests: fixed, or adapted to what the target can take.
+"""The number of concurrent requests, fixed or adapted to what the target can take, and when each may be sent.
 
-The adaptive limit doubles while latency holds, then grows by steps; it steps back when latency rises, though not
-below where it began, and halves on a 429 or a timeout. No request is sent before the time that `Retry-After` gives.
-No part of it blocks the event loop.
+A question holds a slot over all its tries. Each try waits its turn: until `Retry-After` is over, and under the rate of
+requests that the target accepts, if its 429s have shown one. No part of it blocks the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from statistics import median
+from collections.abc import Callable
+from dataclasses import dataclass
 
-FIRST = 4
-MOST = 256
-_HOLDS, _RISES = 1.3, 1.7
-"""Median latency, in multiples of the lowest seen: below the first it holds, above the second it has risen."""
-_LEAST_SAMPLES = 8
+from qa_eval.targets.capacity_search import CapacitySearch
+from qa_eval.targets.in_order import Flight
+from qa_eval.targets.pace import Pace, Reason, Spell, merge
+from qa_eval.targets.request_rate import RequestRate
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A request that is under way."""
+
+    number: int
+    start: float
+    area: float
+    """Of the number of active requests over time, up to its start."""
+    level: int
+    """How many were active then, with it."""
+    limit: int
+
+
+class Slot:
+    """The place of one question among those in flight."""
+
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
+        self._limiter = limiter
+        self._try: _Try | None = None
+        """The one that is under way."""
+        self._tries = 0
+        self._released = False
+
+    async def turn(self) -> None:
+        """Wait until the next try may be sent."""
+        self.failed()
+        self._try = await self._limiter._turn()
+        self._tries += 1
+
+    def failed(self) -> None:
+        """The try did not reach the target, or its failure shows nothing of the target's speed."""
+        ended, self._try = self._try, None
+        if ended is not None:
+            self._limiter._ended(ended, measured=False)
+
+    def throttled(self, retry_after_s: float | None) -> None:
+        """The target answered the try with 429."""
+        ended, self._try = self._try, None
+        if ended is not None:
+            self._limiter._refused(ended, retry_after_s)
+
+    def release(self, _: object = None) -> None:
+        """Free the slot; once is enough. A question's only try lasts until then. Tasks call back with themselves."""
+        if not self._released:
+            self._released = True
+            ended, self._try = self._try, None
+            if ended is not None:
+                self._limiter._ended(ended, measured=self._tries == 1)
+            self._limiter._release()
 
 
 class ConcurrencyLimiter:
     """Limits the number of concurrent requests: fixed, or adapted to the target."""
 
-    def __init__(self, concurrency: int | None) -> None:
+    def __init__(
+        self,
+        concurrency: int | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         """
         Args:
             concurrency: How many questions may be in flight; None adapts.
+            clock: The time in seconds, as the event loop sleeps.
+            wall_clock: POSIX seconds.
         """
-        self._adapts = concurrency is None
-        self._limit = float(FIRST if concurrency is None else concurrency)
-        self._in_flight = 0
+        self._clock = clock
+        self._to_wall = wall_clock() - clock()
+        self._fixed = concurrency
+        self._search = CapacitySearch(clock())
+        self._rate = RequestRate()
+        self._turnstile = asyncio.Lock()
         self._free = asyncio.Event()
-        self._not_before = 0.0
-        self._doubles = True
-        self._latencies: list[float] = []
-        self._unsettled = self.limit
-        """Answers to come that were asked before the limit changed: they do not show what it causes."""
-        self._lowest: float | None = None
-        self._halved_at = 0.0
+        self._in_flight = 0
+        self._active = 0
+        self._area, self._area_at = 0.0, clock()
+        self._throttled: list[Spell] = []
 
     @property
     def limit(self) -> int:
         """How many questions may be in flight now."""
-        return max(1, int(self._limit))
+        return self._search.limit if self._fixed is None else self._fixed
 
     @property
     def in_flight(self) -> int:
         """How many questions are."""
         return self._in_flight
 
-    async def acquire(self) -> None:
-        """Wait for a slot, and until the gateway wants to be asked."""
+    async def acquire(self) -> Slot:
+        """Wait for a slot."""
         while self._in_flight >= self.limit:
             self._free.clear()
             await self._free.wait()
-        while (wait := self._not_before - time.monotonic()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(wait)
         self._in_flight += 1
+        return Slot(self)
 
-    def release(self) -> None:
-        """Give a slot back."""
+    def pace(self) -> Pace:
+        """What is known by now."""
+        settled = self._search.settled if self._fixed is None else None
+        queued = self._search.queued(self._clock()) if self._fixed is None else []
+        spells = merge([*self._throttled, *(self._spell(*each) for each in queued)])
+        return Pace(settled[0] if settled else self._fixed, settled[1] if settled else None, spells)
+
+    # --- used by slots ----------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> _Try:
+        async with self._turnstile:
+            while (wait := self._rate.wait_s(self._clock())) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(wait)
+            now = self._clock()
+            self._rate.sent(now, self._search.gap_s if self._fixed is None else 0.0)
+        self._count(+1)
+        return _Try(self._search.sent(now, self._active), now, self._area, self._active, self.limit)
+
+    def _refused(self, ended: _Try, retry_after_s: float | None) -> None:
+        self._ended(ended, measured=False)
+        now = self._clock()
+        if self._rate.refused(ended.start, now, retry_after_s):
+            self._throttled.append(self._spell(now, max(now, self._rate.not_before), Reason.THROTTLED))
+
+    def _ended(self, ended: _Try, *, measured: bool) -> None:
+        self._count(-1)
+        if not measured or self._fixed is not None:
+            self._search.lost(ended.number)
+            return
+        mean = (self._area - ended.area) / max(1e-9, self._area_at - ended.start)
+        self._search.answered(ended.number, Flight(ended.start, self._area_at, ended.level, mean, ended.limit))
+
+    def _release(self) -> None:
         self._in_flight -= 1
+        if self._fixed is None:
+            self._search.in_flight(self._in_flight, self._clock())
         self._free.set()
 
-    def answered(self, latency_s: float) -> None:
-        """An answer came without trouble."""
-        if not self._adapts:
-            return
-        if self._unsettled > 0:
-            self._unsettled -= 1
-            return
-        self._latencies.append(latency_s)
-        if len(self._latencies) >= max(_LEAST_SAMPLES, self.limit):
-            self._adapt(median(self._latencies))
-            self._latencies.clear()
+    def _spell(self, start: float, end: float, reason: Reason) -> Spell:
+        return Spell(start + self._to_wall, end + self._to_wall, reason)
 
-    def throttled(self, retry_after_s: float | None) -> None:
-        """The gateway answered 429, or not in time."""
-        now = time.monotonic()
-        if retry_after_s is not None:
-            self._not_before = max(self._not_before, now + retry_after_s)
-        # Questions that were in flight together meet the same limit: they halve the limit once.
-        if self._adapts and now - self._halved_at > max(1.0, self._lowest or 0.0):
-            self._halved_at = now
-            self._shrink(0.5, least=1)
-
-    def _adapt(self, latency_s: float) -> None:
-        # At the initial limit there is no queue of ours: this is the latency without one.
-        self._lowest = latency_s if self._lowest is None or self._limit <= FIRST else min(latency_s, self._lowest)
-        rise = latency_s / self._lowest
-        if rise > _RISES:
-            self._shrink(0.75, least=FIRST)
-        elif rise < _HOLDS:
-            step = self._limit if self._doubles else max(1.0, self._limit**0.5)
-            self._limit = min(float(MOST), self._limit + step)
-            self._unsettled = self.limit
-            self._free.set()
-
-    def _shrink(self, factor: float, *, least: int) -> None:
-        self._doubles = False
-        self._limit = max(float(min(least, self.limit)), self._limit * factor)
-        self._latencies.clear()
-        self._unsettled = self.limit
+    def _count(self, change: int) -> None:
+        """Requests became active or ended; their number over time is summed, for its mean over a request."""
+        now = self._clock()
+        self._area += self._active * (now - self._area_at)
+        self._area_at = now
+        self._active += change
