@@ -232,7 +232,8 @@ def main() -> int:
                 other = "" if rival is None else f"{rival.differs:16.1%}  {rival.asked:5.1%}  {rival.covered:7.1%}"
                 print(
                     f"{population.name:10}  {population.groups:6}  {label:9}  {f'{multiple} D':>5}"
-                    f"  {rates.differs:7.1%}  {rates.fixed:13.1%}  {rates.asked:5.1%}  {rates.covered:7.1%} | {other}  {', '.join(missed)}",
+                    f"  {rates.differs:7.1%}  {rates.fixed:13.1%}  {rates.asked:5.1%}  {rates.covered:7.1%}"
+                    f" | {other}  {', '.join(missed)}",
                     flush=True,
                 )
     print(f"{time.perf_counter() - start:.0f} s; {'within bounds' if good else 'OUT OF BOUNDS'}")

@@ -8,6 +8,7 @@ from qa_eval.analysis.comparison import Comparison
 from qa_eval.analysis.differences import Changed, Difference
 from qa_eval.analysis.measures import COMMON, Measure, Unit
 from qa_eval.analysis.observations import Observation, Observations, ObservedAnswer, Question
+from qa_eval.analysis.pairs import Pair
 from qa_eval.statistics import Estimate, Limit, PairedDifference, SampleSize
 
 EM = Measure("em", "EM", Unit.POINTS, score="exact_match")
@@ -91,6 +92,7 @@ def one_candidate() -> Comparison:
     return Comparison(
         baseline=system("with-context"),
         candidates=(system(name),),
+        pairs=(Pair(system("with-context"), system(name)),),
         differences=(
             difference(name, EM, 0.4, 0.01, (-0.486, -0.304)),
             difference(name, F1, 0.444, 0.093, (-0.44, -0.263), (0.0003, 0.0003)),
@@ -133,6 +135,7 @@ def two_candidates() -> Comparison:
     return Comparison(
         baseline=system("bedrock/us.amazon.nova-lite-v1:0"),
         candidates=(system(first), system(second)),
+        pairs=tuple(Pair(system("bedrock/us.amazon.nova-lite-v1:0"), system(name)) for name in (first, second)),
         differences=(
             difference(first, EM, 0.4, 0.46, (0.004, 0.117), (0.021, 0.063), claims=4),
             difference(first, F1, 0.444, 0.52, (-0.004, 0.154), (0.01, 0.04), claims=4),
