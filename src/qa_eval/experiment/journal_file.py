@@ -22,6 +22,7 @@ from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.journal_judging import JudgingTables
 from qa_eval.experiment.journal_schema import (
     ADDED,
+    ADDED_COLUMNS,
     COLUMNS,
     ERRORS,
     FAILED,
@@ -212,7 +213,11 @@ class JournalFile(JudgingTables):
     def discard_failures(self) -> int:
         """Make room to ask again what failed; the failures move to a table of their own. Returns how many."""
         with self._db:
-            self._db.execute(f"INSERT INTO retried SELECT * FROM answers WHERE {FAILED}", ERRORS)  # noqa: S608
+            columns = ", ".join(("seq", *COLUMNS))
+            self._db.execute(
+                f"INSERT INTO retried ({columns}) SELECT {columns} FROM answers WHERE {FAILED}",  # noqa: S608
+                ERRORS,
+            )
             failed = f"(SELECT seq FROM answers WHERE {FAILED})"  # noqa: S608
             for table in ("scored", "scores", "recorded"):
                 self._db.execute(f"DELETE FROM {table} WHERE answer IN {failed}", ERRORS)  # noqa: S608
@@ -283,8 +288,11 @@ class JournalFile(JudgingTables):
         elif write:
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(ADDED)
+            for table, name, kind in self._missing_columns():
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
         else:
             self._add_tables()
+            self._add_columns()
         rows = self._db.execute("SELECT content FROM examples ORDER BY position").fetchall()
         for (content,) in rows:
             values = json.loads(content)
@@ -299,6 +307,23 @@ class JournalFile(JudgingTables):
             name = statement.split("EXISTS ")[1].split()[0]
             if name not in present:
                 self._db.execute(statement.replace(f"EXISTS {name}", f"EXISTS added.{name}"))
+
+    def _add_columns(self) -> None:
+        """The columns that the file lacks, as NULL: a view takes the place of its table, in memory."""
+        self._db.execute("PRAGMA temp_store=MEMORY")
+        missing: dict[str, list[str]] = {}
+        for table, name, _ in self._missing_columns():
+            missing.setdefault(table, []).append(f"NULL AS {name}")
+        for table, columns in missing.items():
+            self._db.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(columns)} FROM main.{table}")  # noqa: S608
+
+    def _missing_columns(self) -> list[tuple[str, str, str]]:
+        """Those of `ADDED_COLUMNS` that the file lacks, because a version before them wrote it."""
+        present = {
+            table: {name for (name,) in self._db.execute("SELECT name FROM pragma_table_info(?, 'main')", (table,))}
+            for table in {table for table, _, _ in ADDED_COLUMNS}
+        }
+        return [each for each in ADDED_COLUMNS if present[each[0]] and each[1] not in present[each[0]]]
 
     def _convert(self, write: bool) -> None:
         """Read a journal of the format before, in memory."""
