@@ -9,6 +9,7 @@ from typing import Any
 from qa_eval.analysis.measures import (
     Measure,
     Unit,
+    available,
     comparable,
     difference,
     left_out,
@@ -151,6 +152,8 @@ def find_differences(
     before: dict[str, Estimate] = {}
     for candidate in candidates:
         for measure in measures_of(all_definitions((baseline, candidate))).values():
+            if measure.is_optional and not any(available(measure, each) for each in (baseline, candidate)):
+                continue
             problem = comparable(measure, baseline, candidate)
             if problem is not None:
                 missing.setdefault(problem, {})[measure.title] = None

@@ -61,6 +61,7 @@ class ObservedAnswer:
     message: str = ""
     latency_s: float | None = None
     cost_usd: float | None = None
+    first_token_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,11 @@ class Observation:
     def latencies(self) -> tuple[float, ...]:
         """Seconds of each asking that gave an answer, where they are known."""
         return tuple(a.latency_s for a in self.answers if a.outcome.is_answer and a.latency_s is not None)
+
+    @property
+    def first_tokens(self) -> tuple[float, ...]:
+        """Seconds to the first token of each asking that gave an answer, where they are known."""
+        return tuple(a.first_token_s for a in self.answers if a.outcome.is_answer and a.first_token_s is not None)
 
     @property
     def cost_usd(self) -> float | None:
@@ -220,7 +226,7 @@ def _scored(answer: Answer) -> ScoredAnswer:
     reply = answer.reply
     return ScoredAnswer(
         question_of(answer.example),
-        ObservedAnswer(reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd),
+        ObservedAnswer(reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd, reply.first_token_s),
         {score.name: score.value for score in answer.scores if score.value is not None},
     )
 

@@ -277,6 +277,7 @@ def _remarks(experiment: ExperimentResult) -> Iterator[str]:
     if len(experiment.deployments) > 1:
         total = experiment.deployments.total()
         yield ", ".join(f"{100 * n / total:.0f} % {name}" for name, n in experiment.deployments.most_common())
+    yield from _first_token(experiment)
     yield from _scored_in_part(experiment)
     yield from _intervals(experiment, built_in)
 
@@ -330,6 +331,16 @@ def _corrected(result: RunResult, metric: str) -> Iterator[str]:
         yield f"{experiment.system}: {raw:.3f} judged, {found.estimate:.3f}{interval} corrected for the judge's errors"
 
 
+def _first_token(experiment: ExperimentResult) -> Iterator[str]:
+    """When streamed answers began."""
+    p50, p95, whole = experiment.first_token(0.5), experiment.first_token(0.95), experiment.latency(0.5)
+    if p50 is None or p95 is None or whole is None:
+        return
+    yield f"first token after {p50:.3g} s (p50), {p95:.3g} s (p95)"
+    if p50 > _AT_ONCE * whole:
+        yield "the answers came at once when they were complete: a guardrail of the gateway may hold them back"
+
+
 def _scored_in_part(experiment: ExperimentResult) -> Iterator[str]:
     """How many questions the scores are over, where some have no references."""
     if "f1" in experiment.metrics and experiment.answers:
@@ -354,6 +365,8 @@ def _intervals(experiment: ExperimentResult, metrics: Sequence[str]) -> Iterator
         yield f"{', '.join(parts)}, with 95 % confidence"
 
 
+_AT_ONCE = 0.98
+"""The share of the latency from which on a first token came with the rest."""
 _SHORT = {"exact_match": "EM", "f1": "F1"}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -218,8 +218,14 @@ class ExperimentResult:
 
     def latency(self, quantile: float) -> float | None:
         """A quantile of the answered questions' latency in seconds (nearest rank)."""
-        values = sorted(answer.reply.latency_s for answer in self.answers if answer.reply.outcome.is_answer)
-        return values[min(len(values) - 1, int(quantile * len(values)))] if values else None
+        return _quantile((answer.reply.latency_s for answer in self._with_answer()), quantile)
+
+    def first_token(self, quantile: float) -> float | None:
+        """A quantile of the seconds to an answer's first token (nearest rank); None where none was streamed."""
+        return _quantile((answer.reply.first_token_s for answer in self._with_answer()), quantile)
+
+    def _with_answer(self) -> Iterator[Answer]:
+        return (answer for answer in self.answers if answer.reply.outcome.is_answer)
 
     def to_json(self) -> dict[str, Any]:
         """This system's part of the JSON document."""
@@ -245,7 +251,13 @@ class ExperimentResult:
             "fallbacks": self.total("fallbacks"),
             "retries": {"client": self.client_retries, "gateway": self.total("gateway_retries")},
             "latency_s": {"p50": self.latency(0.5), "p95": self.latency(0.95)},
+            "first_token_s": {"p50": self.first_token(0.5), "p95": self.first_token(0.95)},
         }
+
+
+def _quantile(values: Iterable[float | None], quantile: float) -> float | None:
+    known = sorted(value for value in values if value is not None)
+    return known[min(len(known) - 1, int(quantile * len(known)))] if known else None
 
 
 def _estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:

@@ -105,6 +105,7 @@ def answer_row(answer: Answer, model: str | None, metadata: RunMetadata) -> dict
         "completion_tokens": reply.completion_tokens,
         "cost_usd": reply.cost_usd,
         "latency_s": reply.latency_s,
+        "first_token_s": reply.first_token_s,
         "deployment": reply.deployment,
         "deployment_model": reply.deployment_model,
         "fallbacks": reply.fallbacks,
