@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +29,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> Path:
     path = data_dir() / "runs" / RUN / "journal.sqlite"
     path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
         database.executescript((Path(__file__).parent / "format-4.sql").read_text())
     return path
 
@@ -45,7 +45,6 @@ def test_it_is_read_where_nothing_can_be_written(journal: Path) -> None:
     journal.parent.chmod(0o500)
     try:
         result = qa_eval.open_run(RUN)
-        (file,) = os.listdir(journal.parent)
     finally:
         journal.parent.chmod(0o700)
     (experiment,) = result.experiments
@@ -55,7 +54,6 @@ def test_it_is_read_where_nothing_can_be_written(journal: Path) -> None:
     assert experiment.to_json()["first_token_s"] == {"p50": None, "p95": None}
     (judge,) = result.judges
     assert judge.calls == 3
-    assert file == journal.name
     assert hashlib.sha256(journal.read_bytes()).digest() == before
 
 

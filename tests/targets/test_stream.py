@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from aiohttp import web
 from fake_gateway import KEY, FakeGateway, Serve, blocked, completion, error
+from fake_stream import DONE, USAGE, WHOLE, chunk, event, streamed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,48 +18,6 @@ from qa_eval.targets.base import Attempt
 from qa_eval.targets.gateway import GatewayClient
 from qa_eval.targets.outcome import Outcome
 from qa_eval.targets.stream import EventDecoder, StreamedCompletion
-
-USAGE = {"prompt_tokens": 40, "completion_tokens": 2, "total_tokens": 42, "cost": 0.0005}
-DONE = b"data: [DONE]\n\n"
-Send = Callable[[web.StreamResponse], Any]
-
-
-def event(data: Any) -> bytes:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
-
-
-def chunk(text: str | None = None, finish: str | None = None, **more: Any) -> bytes:
-    delta = {} if text is None else {"content": text}
-    return event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
-
-
-WHOLE = (chunk(""), chunk(" Par"), chunk("is\n"), chunk(finish="stop"), event({"choices": [], "usage": USAGE}), DONE)
-
-
-def streamed(
-    *pieces: bytes | float, cut: bool = False, status: int = 200, declared: str = "text/event-stream"
-) -> Callable[[FakeGateway, str], Any]:
-    """An answer in pieces; a number is a pause in seconds."""
-
-    class Streamed(web.StreamResponse):
-        async def prepare(self, request: web.BaseRequest) -> Any:
-            writer = await super().prepare(request)
-            for piece in pieces:
-                if isinstance(piece, bytes):
-                    await self.write(piece)
-                else:
-                    await asyncio.sleep(piece)
-            if cut:
-                assert request.transport is not None
-                await asyncio.sleep(0.02)
-                request.transport.close()
-            return writer
-
-    def answer(gateway: FakeGateway, prompt: str) -> web.StreamResponse:
-        headers = {"content-type": declared, "x-litellm-model-id": "deployment-1", "x-litellm-response-cost": "0.0"}
-        return Streamed(status=status, headers={**headers, "x-litellm-attempted-retries": "1"})
-
-    return answer
 
 
 def attempt(gateway: FakeGateway, timeout_s: float = 20.0, times: int = 1) -> Attempt:
@@ -73,7 +31,8 @@ def attempt(gateway: FakeGateway, timeout_s: float = 20.0, times: int = 1) -> At
 
 
 def test_an_answer_has_its_first_token_tokens_cost_and_deployment(serve: Serve) -> None:
-    gateway = serve(streamed(0.1, b": ping\n\n", *WHOLE[:2], 0.2, *WHOLE[2:]))
+    early = {"x-litellm-response-cost": "0.0"}
+    gateway = serve(streamed(0.1, b": ping\n\n", *WHOLE[:2], 0.2, *WHOLE[2:], **early))
     reply = attempt(gateway).reply
     assert (reply.outcome, reply.text) == (Outcome.ANSWERED, "Paris")
     assert (reply.prompt_tokens, reply.completion_tokens, reply.cost_usd) == (40, 2, 0.0005)

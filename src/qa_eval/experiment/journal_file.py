@@ -8,6 +8,7 @@ event loop.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -68,9 +69,8 @@ class JournalFile(JudgingTables):
                 resumed.
         """
         try:
-            mode = "rw" if write else "ro"
-            database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
-            journal = cls(path, database)
+            address = f"{path.absolute().as_uri()}?mode=rw" if write else _read_only(path)
+            journal = cls(path, sqlite3.connect(address, uri=True, check_same_thread=False))
             if write:
                 journal._hold()
             journal._read(write)
@@ -81,7 +81,7 @@ class JournalFile(JudgingTables):
     @staticmethod
     def read_name(path: Path) -> str | None:
         """The name of the run in a journal, without reading its examples."""
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        database = sqlite3.connect(_read_only(path), uri=True)
         try:
             row = database.execute("SELECT value ->> '$.spec.name' FROM run WHERE key = 'metadata'").fetchone()
         finally:
@@ -383,3 +383,10 @@ class JournalFile(JudgingTables):
             repetition=repetition,
             seq=seq,
         )
+
+
+def _read_only(path: Path) -> str:
+    """The address of a journal that is only read, which may be where nothing can be written."""
+    # SQLite would make the files of the write-ahead log; without them, nobody is at work on the journal.
+    is_frozen = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_frozen else ''}"

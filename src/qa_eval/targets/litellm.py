@@ -42,12 +42,12 @@ class LiteLLMTarget:
         Raises:
             InputError: A package that the provider needs is not installed.
         """
-        messages = render(self.prompt, example)
+        litellm, messages = sdk(), render(self.prompt, example)
         started_at, start = datetime.now(UTC), time.perf_counter()
         first_token_s: float | None = None
         try:
             with within(trace):
-                response = await sdk().acompletion(
+                response = await litellm.acompletion(
                     model=self.model,
                     messages=messages,
                     timeout=self.timeout_s,
