@@ -338,7 +338,7 @@ def _first_token(experiment: ExperimentResult) -> Iterator[str]:
         return
     yield f"first token after {p50:.3g} s (p50), {p95:.3g} s (p95)"
     if p50 > _AT_ONCE * whole:
-        yield "the answers came at once when they were complete: a guardrail of the gateway may hold them back"
+        yield "the answers came whole: a guardrail of the gateway may hold them back"
 
 
 def _scored_in_part(experiment: ExperimentResult) -> Iterator[str]:
