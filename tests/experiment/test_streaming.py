@@ -69,6 +69,8 @@ def test_without_streams_there_is_no_word_of_it(serve: Serve) -> None:
     assert "first token" not in remarks(result) + str(qa_eval.compare(result, result).notes)
     streamed_run = run(dataset(6), gateway, name="streamed", stream=True)
     notes = qa_eval.compare(result, streamed_run).notes
+    assert "cost of 1,000 questions: LiteLLM's gateway leaves its guardrail's price out of streamed answers." in notes
+    assert not any("guardrail" in note for note in qa_eval.compare(streamed_run, streamed_run).notes)
     assert any("p50 first token, p95 first token (not known for every question of" in note for note in notes), notes
 
 

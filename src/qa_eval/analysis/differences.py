@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from qa_eval.analysis.measures import (
+    COMMON,
     Measure,
     Unit,
     available,
@@ -164,8 +165,17 @@ def find_differences(
             differences.append(replace(found, tested=measure.score in primary))
             if alone := left_out(measure, baseline, candidate):
                 notes.append(f"{measure.title}: {alone:,} questions have it in one system only and are left out.")
+            if measure is COMMON["cost"] and _lacks_guardrail(baseline) != _lacks_guardrail(candidate):
+                notes.append(
+                    f"{measure.title}: LiteLLM's gateway leaves its guardrail's price out of streamed answers."
+                )
     not_compared = [f"Not compared: {', '.join(titles)} ({problem})." for problem, titles in missing.items()]
     return differences, [*dict.fromkeys(notes), *not_compared]
+
+
+def _lacks_guardrail(system: Observations) -> bool:
+    """Whether the cost of a system's answers is that of a gateway's streams."""
+    return system.config.get("via") != "litellm" and available(COMMON["p50_first_token"], system)
 
 
 def all_definitions(systems: Iterable[Observations]) -> list[MetricDefinition]:

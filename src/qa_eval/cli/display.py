@@ -262,6 +262,8 @@ def _title(result: RunResult) -> str:
 
 def _remarks(experiment: ExperimentResult) -> Iterator[str]:
     """What the table does not say of a system."""
+    from qa_eval.experiment.tables import first_token_remarks
+
     built_in = [name for name in ("exact_match", "f1") if name in experiment.metrics]
     if experiment.answered < len(experiment.answers):
         outcomes = ", ".join(f"{count} {name}" for name, count in sorted(experiment.outcomes.items()))
@@ -277,7 +279,7 @@ def _remarks(experiment: ExperimentResult) -> Iterator[str]:
     if len(experiment.deployments) > 1:
         total = experiment.deployments.total()
         yield ", ".join(f"{100 * n / total:.0f} % {name}" for name, n in experiment.deployments.most_common())
-    yield from _first_token(experiment)
+    yield from first_token_remarks(experiment)
     yield from _scored_in_part(experiment)
     yield from _intervals(experiment, built_in)
 
@@ -331,16 +333,6 @@ def _corrected(result: RunResult, metric: str) -> Iterator[str]:
         yield f"{experiment.system}: {raw:.3f} judged, {found.estimate:.3f}{interval} corrected for the judge's errors"
 
 
-def _first_token(experiment: ExperimentResult) -> Iterator[str]:
-    """When streamed answers began."""
-    p50, p95, whole = experiment.first_token(0.5), experiment.first_token(0.95), experiment.latency(0.5)
-    if p50 is None or p95 is None or whole is None:
-        return
-    yield f"first token after {p50:.3g} s (p50), {p95:.3g} s (p95)"
-    if p50 > _AT_ONCE * whole:
-        yield "the answers came whole: a guardrail of the gateway may hold them back"
-
-
 def _scored_in_part(experiment: ExperimentResult) -> Iterator[str]:
     """How many questions the scores are over, where some have no references."""
     if "f1" in experiment.metrics and experiment.answers:
@@ -365,8 +357,6 @@ def _intervals(experiment: ExperimentResult, metrics: Sequence[str]) -> Iterator
         yield f"{', '.join(parts)}, with 95 % confidence"
 
 
-_AT_ONCE = 0.98
-"""The share of the latency from which on a first token came with the rest."""
 _SHORT = {"exact_match": "EM", "f1": "F1"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from qa_eval.metrics.definition import MetricDefinition
 from qa_eval.metrics.registry import SIMILARITY
 
 Cell = Callable[[ExperimentResult], str]
+_WHOLE = 0.98
+"""The share of the latency from which on a first token came with all the others."""
 _SHORT = {SIMILARITY: "sim."}
 
 
@@ -80,6 +82,16 @@ _COMMON = (
 def number(value: float | None, form: str) -> str:
     """A number, or a dash where there is none."""
     return "-" if value is None else format(value, form)
+
+
+def first_token_remarks(experiment: ExperimentResult) -> Iterator[str]:
+    """When streamed answers began, for which the table has no room."""
+    p50, p95, whole = experiment.first_token(0.5), experiment.first_token(0.95), experiment.latency(0.5)
+    if p50 is None or p95 is None or whole is None:
+        return
+    yield f"first token after {p50:.3g} s (p50), {p95:.3g} s (p95)"
+    if p50 > _WHOLE * whole:
+        yield "the answers came whole: a guardrail of the gateway may hold them back"
 
 
 def answer_row(answer: Answer, model: str | None, metadata: RunMetadata) -> dict[str, Any]:
