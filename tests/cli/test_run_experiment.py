@@ -65,7 +65,8 @@ def test_the_sample_on_the_real_model(in_stack_folder: RunningStack) -> None:
 
 
 def test_json_is_one_document_on_standard_output(in_stack_folder: RunningStack) -> None:
-    done = qa_eval("run-experiment", "--local", "--examples", "4", "--json", "--model", "nova-micro", "--model", "qa")
+    models = ("--model", "nova-micro", "--model", "qa")
+    done = qa_eval("run-experiment", "--local", "--examples", "4", "--json", "--stream", *models)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["schema"] == "qa-eval/run@2"
@@ -77,6 +78,9 @@ def test_json_is_one_document_on_standard_output(in_stack_folder: RunningStack) 
             assert phoenix_mean(runs, name) == pytest.approx(mean, abs=1e-12)
         assert experiment["tokens"]["prompt"] > 400
         assert experiment["cost_usd"] > 0
+        assert 0 < experiment["first_token_s"]["p50"] <= experiment["latency_s"]["p50"]
+        times = [a["score"] for run in runs for a in run["annotations"] if a["name"] == "first_token_s"]
+        assert len(times) == experiment["answered"]
 
 
 def test_the_gateways_spans_join_the_runs_trace(in_stack_folder: RunningStack) -> None:

@@ -122,8 +122,9 @@ def test_a_throttled_guardrail_is_asked_four_times_and_then_named(gateway: RealG
     assert bedrock.asked == []
 
 
+@pytest.mark.parametrize("stream", [False, True])
 def test_in_an_experiment_a_block_is_an_outcome_with_the_guardrails_own_message(
-    gateway: RealGateway, bedrock: FakeBedrock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stream: bool, gateway: RealGateway, bedrock: FakeBedrock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     questions = ["Who?", f"{HATE[:-1]}, who?", "Who is named in the answer?"]
     paragraph = {
@@ -138,7 +139,7 @@ def test_in_an_experiment_a_block_is_an_outcome_with_the_guardrails_own_message(
     monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", KEY)
     bedrock.answer = lambda prompt: f"Ada. {HATE}" if "named in" in prompt else "Ada"
 
-    result = run_experiment(file, gateway=gateway.url, record=False)
+    result = run_experiment(file, gateway=gateway.url, record=False, stream=stream)
 
     (experiment,) = result.experiments
     replies = {answer.example.question: answer.reply for answer in experiment.answers}
@@ -147,3 +148,10 @@ def test_in_an_experiment_a_block_is_an_outcome_with_the_guardrails_own_message(
     assert replies[questions[2]].message == POLICY.blocked_outputs_messaging
     assert (experiment.answered, experiment.blocked, experiment.failed) == (1, 2, 0)
     assert experiment.mean("exact_match", answered_only=True) == 1.0
+    answered = replies[questions[0]]
+    assert (answered.prompt_tokens, answered.completion_tokens) == (40, 2)
+    assert answered.deployment_model == "bedrock/us.amazon.nova-micro-v1:0"
+    assert (answered.fallbacks, answered.gateway_retries) == (0, 0)
+    # In a stream LiteLLM leaves its guardrail's price out.
+    assert answered.cost_usd == pytest.approx(40 * 0.035e-6 + 2 * 0.14e-6 + (0.0 if stream else 0.0005))
+    assert (answered.first_token_s is not None) is stream

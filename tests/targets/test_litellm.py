@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from fake_gateway import KEY, Answer, Serve, completion, error
+from fake_stream import DONE, USAGE, WHOLE, chunk, event, streamed
 from numbers_dataset import dataset, right
 
 import qa_eval
@@ -35,8 +36,10 @@ def without_price(text: str) -> web.Response:
     return response
 
 
-def ask(url: str, model: str = "openai/qa", timeout_s: float = 20.0, **parameters: Any) -> Attempt:
-    target = LiteLLMTarget(model, PROMPT, {"api_base": f"{url}/v1", **parameters}, timeout_s)
+def ask(
+    url: str, model: str = "openai/qa", timeout_s: float = 20.0, *, stream: bool = False, **parameters: Any
+) -> Attempt:
+    target = LiteLLMTarget(model, PROMPT, {"api_base": f"{url}/v1", **parameters}, timeout_s, stream)
     return asyncio.run(target.generate(EXAMPLE))
 
 
@@ -71,6 +74,40 @@ def test_every_failure_is_an_outcome(serve: Serve, answer: Answer, outcome: Outc
     assert "\n" not in attempt.reply.message
     if outcome is Outcome.RATE_LIMITED:
         assert attempt.retry_after_s == 3
+
+
+TOKENS = event({"choices": [], "usage": {name: USAGE[name] for name in USAGE if name != "cost"}})
+
+
+def test_a_streamed_answer_has_its_first_token_and_the_same_cost(serve: Serve) -> None:
+    gateway = serve(streamed(*WHOLE[:2], 0.2, *WHOLE[2:4], TOKENS, DONE))
+    ask(gateway.url, "openai/gpt-4o", stream=True)  # the SDK loads parts of itself with its first call
+    reply = ask(gateway.url, "openai/gpt-4o", stream=True).reply
+    assert (reply.outcome, reply.text) == (Outcome.ANSWERED, "Paris")
+    assert (reply.prompt_tokens, reply.completion_tokens) == (40, 2)
+    assert reply.cost_usd == pytest.approx(40 * 2.5e-6 + 2 * 10e-6)
+    assert reply.first_token_s is not None
+    assert 0 < reply.first_token_s <= reply.latency_s - 0.2
+    assert gateway.requests[-1]["stream_options"] == {"include_usage": True}
+    assert ask(gateway.url, stream=True).reply.cost_usd is None, "no price is known of it"
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "retry"),
+    [
+        (streamed(*WHOLE[:3]), Outcome.GATEWAY_ERROR, True),
+        (streamed(*WHOLE[:3], cut=True), Outcome.GATEWAY_ERROR, True),
+        (streamed(chunk("x"), 5.0), Outcome.TIMEOUT, False),
+        (streamed(*[chunk("x"), 0.2] * 10), Outcome.TIMEOUT, False),
+        (streamed(chunk("x"), event({"error": {"message": "boom", "code": "500"}})), Outcome.GATEWAY_ERROR, True),
+        (streamed(chunk("", finish="stop"), DONE), Outcome.EMPTY, False),
+        (streamed(chunk("no", finish="content_filter"), DONE), Outcome.BLOCKED_OUTPUT, False),
+        (lambda *_: error(429, "slow down"), Outcome.RATE_LIMITED, True),
+    ],
+)
+def test_no_half_answer_counts(serve: Serve, answer: Answer, outcome: Outcome, retry: bool) -> None:
+    attempt = ask(serve(answer).url, timeout_s=1.0, stream=True)
+    assert (attempt.reply.outcome, attempt.reply.text, attempt.retry) == (outcome, "", retry), attempt
 
 
 def test_no_answer_in_time(serve: Serve) -> None:

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from qa_eval.analysis.measures import (
+    COMMON,
     Measure,
     Unit,
+    available,
     comparable,
     left_out,
     measures_of,
@@ -154,6 +156,8 @@ def find_differences(pairs: Sequence[Pair], primary: Collection[str]) -> tuple[l
     for pair in pairs:
         baseline, candidate = pair.baseline, pair.candidate
         for measure in measures_of(all_definitions((baseline, candidate))).values():
+            if measure.is_optional and not any(available(measure, each) for each in (baseline, candidate)):
+                continue
             problem = comparable(measure, baseline, candidate)
             if problem is not None:
                 missing.setdefault(problem, {})[measure.title] = None
@@ -162,6 +166,10 @@ def find_differences(pairs: Sequence[Pair], primary: Collection[str]) -> tuple[l
             differences.append(replace(found, tested=measure.score in primary))
             if alone := left_out(measure, baseline, candidate):
                 notes.append(f"{measure.title}: {alone:,} questions have it in one system only and are left out.")
+            if measure is COMMON["cost"] and _lacks_guardrail(baseline) != _lacks_guardrail(candidate):
+                notes.append(
+                    f"{measure.title}: LiteLLM's gateway leaves its guardrail's price out of streamed answers."
+                )
     not_compared = [f"Not compared: {', '.join(titles)} ({problem})." for problem, titles in missing.items()]
     return differences, [*dict.fromkeys(notes), *not_compared]
 
@@ -170,6 +178,11 @@ def _of_baseline(measure: Measure, differences: Sequence[Difference], pair: Pair
     """The baseline's own value: computed once where all candidates are compared on the same questions."""
     known = None if pair.ended else next((each for each in differences if each.measure.name == measure.name), None)
     return known.before if known is not None else system_value(measure, pair.baseline)
+
+
+def _lacks_guardrail(system: Observations) -> bool:
+    """Whether the cost of a system's answers is that of a gateway's streams."""
+    return system.config.get("via") != "litellm" and available(COMMON["p50_first_token"], system)
 
 
 def all_definitions(systems: Iterable[Observations]) -> list[MetricDefinition]:

@@ -1,8 +1,9 @@
 """What of a system is compared, gated and reported: its metrics, shares, latency and cost, each under one name.
 
 In: observations. Out: estimates with their intervals. A metric is the mean over the questions that have it; a question
-without an answer counts 0 in those that compare with references. Shares are over all questions, 0 to 1; latency is a
-quantile of the answered questions, in seconds; cost is the mean for a question, in US dollars.
+without an answer counts 0 in those that compare with references. Shares are over all questions, 0 to 1; latency
+and the time to the first token are quantiles of the answered questions, in seconds; cost is the mean for a question, in
+US dollars.
 """
 
 from __future__ import annotations
@@ -40,6 +41,14 @@ class Unit(Enum):
     DOLLARS = "$"
 
 
+def _latencies_of(observation: Observation) -> tuple[float, ...]:
+    return observation.latencies
+
+
+def _first_tokens_of(observation: Observation) -> tuple[float, ...]:
+    return observation.first_tokens
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One thing to compare."""
@@ -56,7 +65,11 @@ class Measure:
     read: Callable[[Observation], float | None] | None = None
     """Its value for one question, where it is a mean; None where that is not known."""
     quantile: float = 0.0
-    """The quantile, where it is a latency's."""
+    """The quantile, where it is one of times."""
+    times: Callable[[Observation], tuple[float, ...]] = _latencies_of
+    """The seconds that it is a quantile of."""
+    is_optional: bool = False
+    """Whether two systems without it need no note that it is not compared."""
 
     def number(self, value: float, *, sign: bool = False) -> str:
         """A value of this measure, with its unit."""
@@ -78,6 +91,18 @@ def _score(name: str) -> Callable[[Observation], float | None]:
     return lambda observation: observation.scores.get(name)
 
 
+def _first_token(name: str, quantile: float) -> Measure:
+    return Measure(
+        f"{name}_first_token",
+        f"{name} first token",
+        Unit.SECONDS,
+        higher_is_better=False,
+        quantile=quantile,
+        times=_first_tokens_of,
+        is_optional=True,
+    )
+
+
 SHARES = (0.0, 1.0)
 COMMON = {
     measure.name: measure
@@ -86,6 +111,8 @@ COMMON = {
         Measure("failed", "failed", Unit.POINTS, higher_is_better=False, bounds=SHARES, read=lambda each: each.failed),
         Measure("p50_latency", "p50 latency", Unit.SECONDS, higher_is_better=False, quantile=0.5),
         Measure("p95_latency", "p95 latency", Unit.SECONDS, higher_is_better=False, quantile=0.95),
+        _first_token("p50", 0.5),
+        _first_token("p95", 0.95),
         Measure(
             "cost",
             "cost of 1,000 questions",
@@ -139,8 +166,8 @@ def available(measure: Measure, system: Observations) -> bool:
     A metric is a mean over the questions that have it: a question without references has none that compares with them.
     """
     if measure.read is None:
-        given = [answer for item in system.items.values() for answer in item.answers if answer.outcome.is_answer]
-        return any(item.latencies for item in system.items.values()) and all(a.latency_s is not None for a in given)
+        answered = [item for item in system.items.values() if item.answered]
+        return any(map(measure.times, answered)) and all(measure.times(item) or item.queued for item in answered)
     known = _measured(measure, system)
     return bool(known) if measure.score else len(known) == len(system)
 
@@ -148,7 +175,7 @@ def available(measure: Measure, system: Observations) -> bool:
 def system_value(measure: Measure, system: Observations, *, seed: int = 0) -> Estimate:
     """The measure of one system, with its 95 % interval."""
     if measure.read is None:
-        return quantile_interval(_latencies(list(system.items.values())), measure.quantile, seed=seed)
+        return quantile_interval(_times(measure, list(system.items.values())), measure.quantile, seed=seed)
     items = [system.items[key] for key in _measured(measure, system)]
     estimate = mean_interval(_values(measure, items), _groups(items), seed=seed, bounds=measure.bounds)
     if estimate.low is not None or measure.unit is not Unit.POINTS:
@@ -161,12 +188,12 @@ def system_value(measure: Measure, system: Observations, *, seed: int = 0) -> Es
 def difference(measure: Measure, baseline: Observations, candidate: Observations, *, seed: int = 0) -> Estimate:
     """Candidate minus baseline on the same questions, with its 95 % interval; a `PairedDifference` for a mean.
 
-    Latency is compared on the questions that both answered.
+    Times are compared on the questions that both answered.
     """
     if measure.read is None:
         pairs = [(item, candidate.items[key]) for key, item in baseline.items.items()]
-        first, second = zip(*(pair for pair in pairs if all(item.latencies for item in pair)), strict=True)
-        return quantile_difference(_latencies(first), _latencies(second), measure.quantile, seed=seed)
+        first, second = zip(*(pair for pair in pairs if all(map(measure.times, pair))), strict=True)
+        return quantile_difference(_times(measure, first), _times(measure, second), measure.quantile, seed=seed)
     return paired_difference(*paired_values(measure, baseline, candidate), seed=seed)
 
 
@@ -178,7 +205,7 @@ def comparable(measure: Measure, baseline: Observations, candidate: Observations
     if measure.score == "semantic_similarity" and baseline.similarity != candidate.similarity:
         return "the embedders differ, or are not known"
     if measure.read is None:
-        if not any(item.latencies and candidate.items[key].latencies for key, item in baseline.items.items()):
+        if not any(measure.times(item) and measure.times(candidate.items[key]) for key, item in baseline.items.items()):
             return "no question was answered by both without a queue"
     elif not _in_both(measure, baseline, candidate):
         return "no question has it in both"
@@ -230,7 +257,7 @@ def _groups(items: Iterable[Observation]) -> list[str]:
     return [item.question.group for item in items]
 
 
-def _latencies(items: Sequence[Observation]) -> Sample:
-    pairs = [(latency, item.question.group) for item in items for latency in item.latencies]
-    values = np.array([latency for latency, _ in pairs], dtype=np.float64)
+def _times(measure: Measure, items: Sequence[Observation]) -> Sample:
+    pairs = [(seconds, item.question.group) for item in items for seconds in measure.times(item)]
+    values = np.array([seconds for seconds, _ in pairs], dtype=np.float64)
     return Sample(values, tuple(group for _, group in pairs))

@@ -64,6 +64,7 @@ class ObservedAnswer:
     cost_usd: float | None = None
     queued: bool = False
     """Whether a queue of ours was part of its latency, which then is not the system's own."""
+    first_token_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,21 @@ class Observation:
     @property
     def latencies(self) -> tuple[float, ...]:
         """Seconds of each asking that gave an answer, where they are known and no queue was part of them."""
-        return tuple(
-            each.latency_s
-            for each in self.answers
-            if each.outcome.is_answer and each.latency_s is not None and not each.queued
-        )
+        return tuple(each.latency_s for each in self._timed if each.latency_s is not None)
+
+    @property
+    def first_tokens(self) -> tuple[float, ...]:
+        """Seconds to the first token, of the same askings."""
+        return tuple(each.first_token_s for each in self._timed if each.first_token_s is not None)
+
+    @property
+    def queued(self) -> bool:
+        """Whether an answer queued."""
+        return any(answer.queued for answer in self.answers)
+
+    @property
+    def _timed(self) -> list[ObservedAnswer]:
+        return [answer for answer in self.answers if answer.outcome.is_answer and not answer.queued]
 
     @property
     def cost_usd(self) -> float | None:
@@ -240,7 +251,9 @@ def _scored(answer: Answer, *, queued: bool) -> ScoredAnswer:
     reply = answer.reply
     return ScoredAnswer(
         question_of(answer.example),
-        ObservedAnswer(reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd, queued),
+        ObservedAnswer(
+            reply.text, reply.outcome, reply.message, reply.latency_s, reply.cost_usd, queued, reply.first_token_s
+        ),
         {score.name: score.value for score in answer.scores if score.value is not None},
     )
 

@@ -56,9 +56,9 @@ def command(
 ) -> None:
     """Compare systems in pairs on their common questions; the first is the baseline.
 
-    Rules see metrics as they are, shares as 0 to 1 over all questions, latency in seconds, cost in dollars a
-    question. Names: every metric, such as em, f1 and similarity; answered, failed, p50_latency, p95_latency, cost. A
-    rule fails when its whole 95 % interval violates it; the exit code is then 1.
+    Rules see metrics as they are, shares as 0 to 1 over all questions, times in seconds, cost in dollars a question.
+    Names: every metric, such as em, f1 and similarity; answered, failed, p50_latency, p95_latency, p50_first_token,
+    p95_first_token, cost. A rule fails when its whole 95 % interval violates it; the exit code is then 1.
     """
     from qa_eval.analysis.comparison import compare_systems
     from qa_eval.analysis.gate import OnInconclusive, judge

@@ -23,4 +23,10 @@ def switch(keyword: str) -> Any:
     return typer.Option(described.flag, help=described.help)
 
 
+def toggle(keyword: str) -> Any:
+    """The option of a setting that a flag turns on, and another off."""
+    described = BY_KEYWORD[keyword]
+    return typer.Option(f"{described.flag}/--no-{described.flag.removeprefix('--')}", help=described.help)
+
+
 AS_JSON = typer.Option("--json", help="Print one JSON document instead of the table.")

@@ -166,6 +166,8 @@ def _title(result: RunResult) -> str:
 
 def _remarks(experiment: ExperimentResult) -> Iterator[str]:
     """What the table does not say of a system."""
+    from qa_eval.experiment.tables import first_token_remarks
+
     built_in = [name for name in ("exact_match", "f1") if name in experiment.metrics]
     if experiment.answered < len(experiment.answers):
         outcomes = ", ".join(f"{count} {name}" for name, count in sorted(experiment.outcomes.items()))
@@ -181,6 +183,7 @@ def _remarks(experiment: ExperimentResult) -> Iterator[str]:
     if len(experiment.deployments) > 1:
         total = experiment.deployments.total()
         yield ", ".join(f"{100 * n / total:.0f} % {name}" for name, n in experiment.deployments.most_common())
+    yield from first_token_remarks(experiment)
     yield from _scored_in_part(experiment)
     yield from _intervals(experiment, built_in)
 

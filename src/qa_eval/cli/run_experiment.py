@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from qa_eval.cli.options import AS_JSON, setting, switch
+from qa_eval.cli.options import AS_JSON, setting, switch, toggle
 
 OWN_OPTIONS = ("file", "dry_run", "as_json")
 """The parameters that are not settings of the specification."""
 SWITCHED_OFF = ("record", "prices", "trace_content")
 """The settings whose flag turns them off."""
+TOGGLED = ("stream",)
+"""The settings with a flag for either value."""
 
 
 def command(
@@ -41,6 +43,7 @@ def command(
     planted: Annotated[str | None, setting("planted")] = None,
     similarity: Annotated[str | None, setting("similarity")] = None,
     repeat: Annotated[str | None, setting("repeat")] = None,
+    stream: Annotated[bool | None, toggle("stream")] = None,
     concurrency: Annotated[str | None, setting("concurrency")] = None,
     max_errors: Annotated[str | None, setting("max_errors")] = None,
     max_cost: Annotated[str | None, setting("max_cost")] = None,
@@ -90,6 +93,8 @@ def command(
 def given(parameters: dict[str, Any]) -> dict[str, Any]:
     """The settings that flags give, by keyword; what was not given is left out."""
     settings = {
-        name: value for name, value in parameters.items() if name not in OWN_OPTIONS and value not in (None, False)
+        name: value
+        for name, value in parameters.items()
+        if name not in OWN_OPTIONS and value is not None and (value is not False or name in TOGGLED)
     }
     return settings | {name: False for name in SWITCHED_OFF if name in settings}

@@ -1,4 +1,4 @@
-"""What Phoenix gets of an answer besides the answer: its scores, its cost, and the facts that explain a score."""
+"""What Phoenix gets of an answer besides the answer: its scores, cost, time to the first token, and facts."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ def evaluations_of(answer: Answer, metadata: RunMetadata) -> list[Evaluation]:
     if answer.reply.cost_usd is not None:
         # The gateway's own figure, its guardrail included: Phoenix prices the tokens alone.
         evaluations.append(Evaluation("cost_usd", answer.reply.cost_usd))
+    if answer.reply.first_token_s is not None:
+        evaluations.append(Evaluation("first_token_s", answer.reply.first_token_s))
     facts = _facts(answer) if metadata.spec.recording.facts and answer.reply.outcome.is_answer else []
     return evaluations + [fact for fact in facts if fact.name not in definitions]
 

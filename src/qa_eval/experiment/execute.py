@@ -104,6 +104,7 @@ async def _engine(
             gateway_key=run.servers.gateway_key,
             tasks=run.functions.tasks,
             timeout_s=spec.limits.timeout,
+            stream=spec.stream,
         ),
         Scorer(
             version,

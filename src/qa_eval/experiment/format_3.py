@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from qa_eval.experiment.journal_schema import ADDED_COLUMNS
 from qa_eval.experiment.metadata import DatasetMetadata, PhoenixExperiment, Recording, RunMetadata
 from qa_eval.spec.metrics import DEFAULT_METRICS
 from qa_eval.spec.model import ExperimentSpec
@@ -25,7 +26,8 @@ def convert(old: sqlite3.Connection) -> Iterator[tuple[str, Rows]]:
     yield "run", _run(run)
     yield "examples", _examples(old)
     for new, name in (("answers", "answers"), ("retried", "superseded")):
-        yield new, old.execute(f"SELECT {_ANSWER} FROM {name} ORDER BY seq").fetchall()  # noqa: S608
+        added = ", NULL" * sum(table == new for table, _, _ in ADDED_COLUMNS)
+        yield new, old.execute(f"SELECT {_ANSWER}{added} FROM {name} ORDER BY seq").fetchall()  # noqa: S608
     yield "scored", old.execute("SELECT answer FROM scores").fetchall()
     yield "scores", _scores(old)
     yield "recorded", old.execute("SELECT answer, phoenix_run_id FROM recorded").fetchall()

@@ -8,6 +8,7 @@ event loop.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple
@@ -23,6 +24,7 @@ from qa_eval.experiment.journal_judging import JudgingTables
 from qa_eval.experiment.journal_looks import LookTables
 from qa_eval.experiment.journal_schema import (
     ADDED,
+    ADDED_COLUMNS,
     COLUMNS,
     ERRORS,
     FAILED,
@@ -69,9 +71,8 @@ class JournalFile(JudgingTables, LookTables):
                 resumed.
         """
         try:
-            mode = "rw" if write else "ro"
-            database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
-            journal = cls(path, database)
+            address = f"{path.absolute().as_uri()}?mode=rw" if write else _read_only(path)
+            journal = cls(path, sqlite3.connect(address, uri=True, check_same_thread=False))
             if write:
                 journal._hold()
             journal._read(write)
@@ -82,7 +83,7 @@ class JournalFile(JudgingTables, LookTables):
     @staticmethod
     def read_name(path: Path) -> str | None:
         """The name of the run in a journal, without reading its examples."""
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        database = sqlite3.connect(_read_only(path), uri=True)
         try:
             row = database.execute("SELECT value ->> '$.spec.name' FROM run WHERE key = 'metadata'").fetchone()
         finally:
@@ -225,7 +226,11 @@ class JournalFile(JudgingTables, LookTables):
     def discard_failures(self) -> int:
         """Make room to ask again what failed; the failures move to a table of their own. Returns how many."""
         with self._db:
-            self._db.execute(f"INSERT INTO retried SELECT * FROM answers WHERE {FAILED}", ERRORS)  # noqa: S608
+            columns = ", ".join(("seq", *COLUMNS))
+            self._db.execute(
+                f"INSERT INTO retried ({columns}) SELECT {columns} FROM answers WHERE {FAILED}",  # noqa: S608
+                ERRORS,
+            )
             failed = f"(SELECT seq FROM answers WHERE {FAILED})"  # noqa: S608
             for table in ("scored", "scores", "recorded"):
                 self._db.execute(f"DELETE FROM {table} WHERE answer IN {failed}", ERRORS)  # noqa: S608
@@ -296,8 +301,11 @@ class JournalFile(JudgingTables, LookTables):
         elif write:
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(ADDED)
+            for table, name, kind in self._missing_columns():
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
         else:
             self._add_tables()
+            self._add_columns()
         rows = self._db.execute("SELECT content FROM examples ORDER BY position").fetchall()
         for (content,) in rows:
             values = json.loads(content)
@@ -312,6 +320,23 @@ class JournalFile(JudgingTables, LookTables):
             name = statement.split("EXISTS ")[1].split()[0]
             if name not in present:
                 self._db.execute(statement.replace(f"EXISTS {name}", f"EXISTS added.{name}"))
+
+    def _add_columns(self) -> None:
+        """The columns that the file lacks, as NULL: a view takes the place of its table, in memory."""
+        self._db.execute("PRAGMA temp_store=MEMORY")
+        missing: dict[str, list[str]] = {}
+        for table, name, _ in self._missing_columns():
+            missing.setdefault(table, []).append(f"NULL AS {name}")
+        for table, columns in missing.items():
+            self._db.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(columns)} FROM main.{table}")  # noqa: S608
+
+    def _missing_columns(self) -> list[tuple[str, str, str]]:
+        """Those of `ADDED_COLUMNS` that the file lacks, because a version before them wrote it."""
+        present = {
+            table: {name for (name,) in self._db.execute("SELECT name FROM pragma_table_info(?, 'main')", (table,))}
+            for table in {table for table, _, _ in ADDED_COLUMNS}
+        }
+        return [each for each in ADDED_COLUMNS if present[each[0]] and each[1] not in present[each[0]]]
 
     def _convert(self, write: bool) -> None:
         """Read a journal of the format before, in memory."""
@@ -371,3 +396,10 @@ class JournalFile(JudgingTables, LookTables):
             repetition=repetition,
             seq=seq,
         )
+
+
+def _read_only(path: Path) -> str:
+    """The address of a journal that is only read, which may be where nothing can be written."""
+    # SQLite would make the files of the write-ahead log; without them, nobody is at work on the journal.
+    is_frozen = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_frozen else ''}"

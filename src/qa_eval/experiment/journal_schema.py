@@ -15,7 +15,7 @@ _REPLY = """
     outcome TEXT NOT NULL, text TEXT NOT NULL, started_at TEXT NOT NULL, latency_s REAL NOT NULL,
     message TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, cost_usd REAL,
     deployment TEXT, deployment_model TEXT, fallbacks INTEGER, gateway_retries INTEGER, tries INTEGER NOT NULL,
-    trace_id TEXT, span_id TEXT"""
+    trace_id TEXT, span_id TEXT, first_token_s REAL"""
 _ANSWER = f"""
     seq INTEGER PRIMARY KEY AUTOINCREMENT, system TEXT NOT NULL, example_id TEXT NOT NULL, repetition INTEGER NOT NULL,
     {_REPLY}"""
@@ -46,6 +46,8 @@ CREATE TABLE IF NOT EXISTS looks (
 ) STRICT, WITHOUT ROWID;
 """
 """Tables that later versions of this format added: a journal without them has none of their rows."""
+ADDED_COLUMNS = tuple((table, "first_token_s", "REAL") for table in ("answers", "retried", "judge_calls"))
+"""Columns that later versions of this format added, as table, name and type: NULL in the rows before them."""
 REPLY_FIELDS = tuple(field.name for field in fields(Reply))
 COLUMNS = ("system", "example_id", "repetition", *REPLY_FIELDS)
 _CALL_FIELDS = ("key", "metric", "model", "system", "parent_span_id", "failure")

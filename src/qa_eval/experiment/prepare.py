@@ -15,7 +15,7 @@ from qa_eval.metrics.registry import applies, definition_of
 from qa_eval.spec.metrics import MetricSpec
 from qa_eval.spec.model import ExperimentSpec, PromptSpec, SystemSpec
 from qa_eval.spec.systems import resolve_systems
-from qa_eval.targets.build import asks_gateway, check_system, says_cost
+from qa_eval.targets.build import asks_gateway, can_stream, check_system, says_cost
 from qa_eval.targets.prompt import check_fields, default_prompt
 
 
@@ -38,6 +38,7 @@ def make_plan(
     systems = tuple(_with_prompt(system, dataset, servers) for system in resolved.systems)
     for system in systems:
         check_system(system)
+    check_streaming(resolved, on_progress)
     resolved = usable_metrics(resolved.model_copy(update={"systems": systems}), dataset, on_progress)
     check_limits(resolved)
     metadata = RunMetadata(
@@ -62,6 +63,20 @@ def check_limits(spec: ExperimentSpec) -> None:
     priceless = [system.name for system in spec.systems if not says_cost(system)]
     if priceless:
         raise InputError(f"`max_cost` cannot be kept: {priceless[0]} does not say what its answers cost.")
+
+
+def check_streaming(spec: ExperimentSpec, on_progress: OnProgress) -> None:
+    """Refuse to stream where no system can, and say what the cost misses in streams.
+
+    Raises:
+        InputError: No system can stream.
+    """
+    if not spec.stream:
+        return
+    if not any(map(can_stream, spec.systems)):
+        raise InputError("`stream` has no effect: tasks and chatbots answer whole. Leave it out.")
+    if any(can_stream(system) and asks_gateway(system) for system in spec.systems):
+        on_progress("Streamed answers: LiteLLM's gateway reports the cost of their tokens, without its guardrail's.")
 
 
 def check_servers(spec: ExperimentSpec) -> None:

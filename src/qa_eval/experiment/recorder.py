@@ -270,6 +270,7 @@ class Recorder:
                 "qa_eval.outcome": str(reply.outcome),
                 "qa_eval.deployment": reply.deployment_model or reply.deployment,
                 "qa_eval.cost_usd": reply.cost_usd,
+                "qa_eval.first_token_s": reply.first_token_s,
             },
         )
 

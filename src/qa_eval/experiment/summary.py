@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from statistics import fmean
@@ -244,8 +244,15 @@ class ExperimentResult:
 
     def latency(self, quantile: float) -> float | None:
         """A quantile of the latency in seconds (nearest rank) of the answers that did not queue; None without one."""
-        values = sorted(answer.reply.latency_s for answer in self._given if not self.is_queued(answer))
-        return values[min(len(values) - 1, int(quantile * len(values)))] if values else None
+        return _quantile((answer.reply.latency_s for answer in self._timed), quantile)
+
+    def first_token(self, quantile: float) -> float | None:
+        """A quantile of the seconds to the first token of the same answers; None where none was streamed."""
+        return _quantile((answer.reply.first_token_s for answer in self._timed), quantile)
+
+    @property
+    def _timed(self) -> Sequence[Answer]:
+        return [answer for answer in self._given if not self.is_queued(answer)]
 
     def to_json(self) -> dict[str, Any]:
         """This system's part of the JSON document."""
@@ -271,7 +278,13 @@ class ExperimentResult:
             "fallbacks": self.total("fallbacks"),
             "retries": {"client": self.client_retries, "gateway": self.total("gateway_retries")},
             "latency_s": {"p50": self.latency(0.5), "p95": self.latency(0.95), "queued": self.queued},
+            "first_token_s": {"p50": self.first_token(0.5), "p95": self.first_token(0.95)},
         }
+
+
+def _quantile(values: Iterable[float | None], quantile: float) -> float | None:
+    known = sorted(value for value in values if value is not None)
+    return known[min(len(known) - 1, int(quantile * len(known)))] if known else None
 
 
 def _estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from qa_eval.metrics.definition import MetricDefinition
 from qa_eval.metrics.registry import SIMILARITY
 
 Cell = Callable[[ExperimentResult], str]
+_WHOLE = 0.98
+"""The share of the latency from which on a first token came with all the others."""
 _SHORT = {SIMILARITY: "sim."}
 
 
@@ -83,6 +85,16 @@ def number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
+def first_token_remarks(experiment: ExperimentResult) -> Iterator[str]:
+    """When streamed answers began, for which the table has no room."""
+    p50, p95, whole = experiment.first_token(0.5), experiment.first_token(0.95), experiment.latency(0.5)
+    if p50 is None or p95 is None or whole is None:
+        return
+    yield f"first token after {p50:.3g} s (p50), {p95:.3g} s (p95)"
+    if p50 > _WHOLE * whole:
+        yield "the answers came whole: a guardrail of the gateway may hold them back"
+
+
 def answer_row(answer: Answer, model: str | None, metadata: RunMetadata, *, queued: bool) -> dict[str, Any]:
     """One answer as a row of the export; `queued` says that its latency is not the target's own."""
     from qa_eval.metrics.explain import answer_facts
@@ -107,6 +119,7 @@ def answer_row(answer: Answer, model: str | None, metadata: RunMetadata, *, queu
         "cost_usd": reply.cost_usd,
         "latency_s": reply.latency_s,
         "queued": queued,
+        "first_token_s": reply.first_token_s,
         "deployment": reply.deployment,
         "deployment_model": reply.deployment_model,
         "fallbacks": reply.fallbacks,

@@ -280,7 +280,8 @@ class ReportView:
             axis, index, values, {"p50": p50.estimate, "p95": p95.estimate}, f"{system.name}: {told}"
         )
         more = f"; {beyond} beyond the scale" if beyond else ""
-        return Strip(index, system.name, told, f"{interval_text(p95, COMMON['p95_latency'].number)} (p95){more}", plot)
+        interval = f"{interval_text(p95, COMMON['p95_latency'].number)} (p95){more}{_first_token(system)}"
+        return Strip(index, system.name, told, interval, plot)
 
     def _grouped(self, name: Callable[[Question], str]) -> list[tuple[float, Group]]:
         """Groups with their mean in the main metric over all systems."""
@@ -335,3 +336,13 @@ class ReportView:
         """The question from the source that knows its context, if one does."""
         questions = [system.items[key].question for system in self.systems]
         return next((question for question in questions if question.context), questions[0])
+
+
+def _first_token(system: Observations) -> str:
+    """When a system's streamed answers began; empty where it is not known."""
+    p50, p95 = (COMMON[name] for name in ("p50_first_token", "p95_first_token"))
+    if not available(p50, system):
+        return ""
+    return (
+        f"; first token p50 {system_value(p50, system).estimate:.3g} s, p95 {system_value(p95, system).estimate:.3g} s"
+    )

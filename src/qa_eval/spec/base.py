@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, m
 
 from qa_eval.spec.settings import BY_PATH
 
-_RESERVED = frozenset(("model", "messages", "stream", "n"))
+_RESERVED = frozenset(("model", "messages", "stream", "stream_options", "n"))
 
 
 class Part(BaseModel):

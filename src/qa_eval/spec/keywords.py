@@ -41,6 +41,7 @@ class ExperimentKeywords(TypedDict, total=False):
     planted: int
     similarity: str
     repeat: int
+    stream: bool
     concurrency: int | str
     max_errors: float
     max_cost: float | None

@@ -286,6 +286,7 @@ class ExperimentSpec(Part):
         "minilm", description=described("similarity")
     )
     repeat: int = Field(1, ge=1, description=described("repeat"))
+    stream: bool = Field(False, description=described("stream"))
     concurrency: Concurrency = Field("auto", description=described("concurrency"))
     limits: LimitsSpec = LimitsSpec()
     stop: Annotated[StopSpec, BeforeValidator(parse_stop, json_schema_input_type=StopSpec | bool)] = StopSpec()

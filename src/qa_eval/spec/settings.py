@@ -106,6 +106,7 @@ SETTINGS = (
         "minilm",
     ),
     Setting("repeat", "repeat", "Number of times each question is asked.", "K", "1"),
+    Setting("stream", "stream", "Stream the answers, and measure the time to their first token."),
     Setting("concurrency", "concurrency", "Maximum number of concurrent requests.", "N|auto", "auto"),
     Setting("max_errors", "limits.errors", "Stop when more than this share of questions fails.", "SHARE", "0.1"),
     Setting("max_cost", "limits.cost_usd", "Stop before more than this is spent.", "USD"),

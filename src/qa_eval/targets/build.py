@@ -22,6 +22,7 @@ def build_targets(
     gateway_key: str | None,
     tasks: Mapping[str, TaskFunction],
     timeout_s: float,
+    stream: bool = False,
 ) -> dict[str, Target]:
     """The target of each system, by the system's name.
 
@@ -32,13 +33,14 @@ def build_targets(
         gateway_key: The gateway's key, for the chatbot's handler.
         tasks: The functions of the systems that are tasks, by the system's name.
         timeout_s: How long one try may take.
+        stream: Whether the systems that can stream do so.
 
     Raises:
         QaEvalError: A chatbot cannot be found, or asks another model than the system names.
     """
     targets: dict[str, Target] = {}
     for system in systems:
-        target = _target(system, client, gateway_key, tasks, timeout_s)
+        target = _target(system, client, gateway_key, tasks, timeout_s, stream)
         targets[str(system.name)] = DecliningTarget(target) if version == "2.0" else target
     return targets
 
@@ -55,6 +57,11 @@ def says_cost(system: SystemSpec) -> bool:
 
         return price(str(system.model)) is not None
     return system.task is None and system.via == "gateway"
+
+
+def can_stream(system: SystemSpec) -> bool:
+    """Whether a system's answers can be streamed: a chatbot and a task answer whole."""
+    return system.task is None and system.via in ("gateway", "litellm")
 
 
 def is_traced(system: SystemSpec) -> bool:
@@ -90,6 +97,7 @@ def _target(
     gateway_key: str | None,
     tasks: Mapping[str, TaskFunction],
     timeout_s: float,
+    stream: bool,
 ) -> Target:
     if system.task is not None:
         return FunctionTarget(tasks[str(system.name)], timeout_s)
@@ -98,11 +106,11 @@ def _target(
     parameters: Mapping[str, Any] = system.parameters.to_data()
     if system.via == "gateway":
         assert client is not None, "its servers were checked"
-        return GatewayTarget(client, system.model, system.prompt, parameters)
+        return GatewayTarget(client, system.model, system.prompt, parameters, stream)
     if system.via == "litellm":
         from qa_eval.targets.litellm import LiteLLMTarget
 
-        return LiteLLMTarget(system.model, system.prompt, parameters, timeout_s)
+        return LiteLLMTarget(system.model, system.prompt, parameters, timeout_s, stream)
     from qa_eval.chatbot.local import LocalBot
     from qa_eval.targets.chatbot import ChatbotTarget
 

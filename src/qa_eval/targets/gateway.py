@@ -7,11 +7,13 @@ process keeps hundreds of questions in flight.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,15 +25,17 @@ from qa_eval.errors import GatewayError
 from qa_eval.spec.model import PromptSpec
 from qa_eval.targets.base import TIMEOUT_S, Attempt
 from qa_eval.targets.completion import ReadText, content_of, litellm_facts, read_completion
-from qa_eval.targets.failures import explain
+from qa_eval.targets.failures import Failure, explain
 from qa_eval.targets.outcome import Outcome, Reply
 from qa_eval.targets.prompt import render
+from qa_eval.targets.stream import EVENT_STREAM, STREAMING, StreamedCompletion, first_event, status_of
 from qa_eval.tracing.context import TraceContext
 
 # LiteLLM's words for: no model answers in another's name, and no answer comes from a cache.
 _NO_FALLBACKS: dict[str, Any] = {"disable_fallbacks": True}
 _NO_CACHE: dict[str, Any] = {"cache": {"no-cache": True, "no-store": True}}
 _JSON = {"Content-Type": "application/json"}
+_DRAIN_S = 1.0
 _FAILURES = (aiohttp.ClientError, OSError)
 """What aiohttp raises where there is no response; a timeout is an `OSError`."""
 
@@ -51,6 +55,7 @@ class GatewayClient:
         self._timeout_s = timeout_s
         self._groups: frozenset[str] = frozenset()
         self._plain = False
+        self._streaming = STREAMING
 
     async def __aenter__(self) -> GatewayClient:
         self._session = aiohttp.ClientSession(
@@ -124,6 +129,8 @@ class GatewayClient:
         parameters: Mapping[str, Any],
         trace: TraceContext | None = None,
         read: ReadText = content_of,
+        *,
+        stream: bool = False,
     ) -> Attempt:
         """Ask for one chat completion. Every failure is returned as an outcome.
 
@@ -133,8 +140,11 @@ class GatewayClient:
             parameters: What else the request holds, such as `temperature`.
             trace: The trace that the gateway's spans join.
             read: What of the completion's message is the answer.
+            stream: Whether to stream the answer, which gives the time to its first token. A gateway that does not
+                stream is read all the same, without that time.
         """
         request = {"model": model, "messages": messages, **parameters, **self._extensions(model)}
+        request |= self._streaming if stream else {}
         headers = _JSON | {"traceparent": trace.traceparent} if trace else _JSON
         started_at, start = datetime.now(UTC), time.perf_counter()
 
@@ -146,21 +156,39 @@ class GatewayClient:
             async with self._session.post(
                 "v1/chat/completions", data=json.dumps(request).encode(), headers=headers, allow_redirects=False
             ) as response:
-                body = await response.read()
+                body = await _read(response)
+                latency_s = time.perf_counter() - start
+                if isinstance(body, StreamedCompletion):
+                    await _drain(response)
         except TimeoutError:
             return failed(Outcome.TIMEOUT, f"no answer within {self._timeout_s:g} s")
         except aiohttp.ClientConnectorError:
             return failed(Outcome.GATEWAY_ERROR, f"no connection to {self.url}", retry=True, unreachable=True)
         except _FAILURES as error:
             return failed(Outcome.GATEWAY_ERROR, f"the connection was cut ({type(error).__name__})", retry=True)
-        if response.status >= 400:
-            failure = explain(response.status, response.headers, body)
-            if response.status == 400 and "cache" in request and _refuses_extensions(failure.message):
-                self._plain = True
+        except ValueError as error:
+            return failed(Outcome.INVALID_RESPONSE, str(error))
+        failure = _failure(response, body)
+        if failure is not None:
+            if response.status == 400 and self._can_ask_plainer(request, failure.message):
                 return failed(failure.outcome, failure.message, retry=True, retry_after_s=0.0)
             return failed(failure.outcome, failure.message, retry=failure.retry, retry_after_s=failure.retry_after_s)
-        latency_s = time.perf_counter() - start
-        return Attempt(read_completion(_json(body), started_at, latency_s, read, **litellm_facts(response.headers)))
+        facts = litellm_facts(response.headers)
+        if isinstance(body, StreamedCompletion):
+            # The headers come before the answer, so that a cost there is none of it.
+            facts |= {"cost_usd": body.cost_usd, "first_token_s": body.first_token_s(start)}
+            return Attempt(read_completion(body.to_json(), started_at, latency_s, read, **facts))
+        return Attempt(read_completion(_json(body), started_at, latency_s, read, **facts))
+
+    def _can_ask_plainer(self, request: Mapping[str, Any], message: str) -> bool:
+        """Whether a request was refused for what only some gateways know; it is left out from then on."""
+        if "cache" in request and _refuses_extensions(message):
+            self._plain = True
+            return True
+        if "stream_options" in request and "stream_options" in message:
+            self._streaming = {"stream": True}
+            return True
+        return False
 
     def _extensions(self, model: str) -> dict[str, Any]:
         """What only LiteLLM knows; a gateway that refuses it is asked in plain OpenAI from then on."""
@@ -188,16 +216,50 @@ class GatewayClient:
 
 @dataclass(frozen=True, slots=True)
 class GatewayTarget:
-    """One model group of a gateway, with a prompt and parameters; a `Target`."""
+    """One model group of a gateway, with a prompt and parameters; a `Target`. With `stream`, it streams its answers."""
 
     client: GatewayClient
     model: str
     prompt: PromptSpec
     parameters: Mapping[str, Any]
+    stream: bool = False
 
     async def generate(self, example: Example, trace: TraceContext | None = None) -> Attempt:
         """See `Target`."""
-        return await self.client.complete(self.model, render(self.prompt, example), self.parameters, trace)
+        messages = render(self.prompt, example)
+        return await self.client.complete(self.model, messages, self.parameters, trace, stream=self.stream)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | StreamedCompletion:
+    """The body of a response: an answer that is streamed, or anything else, whole."""
+    if response.status >= 400 or response.content_type != EVENT_STREAM:
+        return await response.read()
+    streamed = StreamedCompletion()
+    await streamed.read(response.content.iter_any())
+    return streamed
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read what follows the end of an answer, so that its connection can be used again."""
+    with contextlib.suppress(*_FAILURES):
+        async with asyncio.timeout(_DRAIN_S):
+            await response.read()
+
+
+def _failure(response: aiohttp.ClientResponse, body: bytes | StreamedCompletion) -> Failure | None:
+    """Why there is no answer; None where there may be one."""
+    if isinstance(body, bytes):
+        if response.status < 400:
+            return None
+        # LiteLLM gives the error of a stream that has not begun as an event.
+        return explain(response.status, response.headers, first_event(body))
+    if body.error is not None:
+        failure = explain(status_of(body.error), response.headers, body.error)
+        # The gateway retries the provider only until an answer has begun.
+        return replace(failure, retry=failure.retry or (body.has_begun and failure.outcome is Outcome.GATEWAY_ERROR))
+    if not body.is_complete:
+        return Failure(Outcome.GATEWAY_ERROR, "the stream ended before the answer was complete", retry=True)
+    return None
 
 
 def _refuses_key(status: int, body: bytes) -> bool:

@@ -50,6 +50,7 @@ class Reply:
     """The model's answer; empty where there is none."""
     started_at: datetime
     latency_s: float
+    """From the request to the whole answer, in seconds."""
     message: str = ""
     """Why there is no answer: the guardrail's own message, or the error's first line."""
     prompt_tokens: int | None = None
@@ -69,3 +70,5 @@ class Reply:
     trace_id: str | None = None
     span_id: str | None = None
     """The question's own span in that trace."""
+    first_token_s: float | None = None
+    """From the request to the first piece of the answer's text, in seconds; None where it was not streamed."""

@@ -109,6 +109,8 @@ def _of_row(path: Path, number: int, row: Mapping[str, Any], metrics: Sequence[s
             _text(row.get("message")),
             _number(row.get("latency_s")),
             _number(row.get("cost_usd")),
+            queued=str(row.get("queued")).lower() == "true",
+            first_token_s=_number(row.get("first_token_s")),
         )
     except ValueError as error:
         raise InputError(f"{path}: row {number} is broken ({error}).") from None

@@ -101,14 +101,15 @@ def _of_phoenix(
 ) -> ScoredAnswer:
     output, error = run.get("output"), run.get("error")
     text = str(output.get("answer", "")) if isinstance(output, dict) else str(output or "")
-    latency = run.get("latency_ms")
+    latency, annotations = run.get("latency_ms"), run.get("annotations") or ()
     answer = ObservedAnswer(
         text,
         _failure(str(error)) if error else Outcome.ANSWERED,
         str(error or ""),
         None if latency is None else latency / 1000,
+        first_token_s=next((a["score"] for a in annotations if a["name"] == "first_token_s"), None),
     )
-    return ScoredAnswer(question, answer, dict(_annotations(run.get("annotations") or (), definitions)))
+    return ScoredAnswer(question, answer, dict(_annotations(annotations, definitions)))
 
 
 def _failure(error: str) -> Outcome:
