@@ -33,6 +33,10 @@ _HARMLESS_S = 4.0
 """Between the two: by so much that a queue it causes is gone after this time."""
 _NEXT_STEP = 2.0
 """A later climb multiplies by this."""
+_ROUND = 1.25
+"""A probe is judged after this share: among equal answers, only the last of a round wait."""
+_SPREAD = 0.2
+"""A step's requests are sent over this share of a latency."""
 _HALF = 0.5
 """Throughput grows while latency rises by less than this share (in logarithms) of what the limit rises by."""
 _GROWN = 0.25
@@ -53,7 +57,7 @@ _LOWER, _HIGHER = 0.85, 1.15
 """Where they are collected."""
 _MARGIN = 1.03
 """The limit, in multiples of the knee."""
-_INTERVAL, _LONGEST_INTERVAL, _INTERVAL_GROWTH = 5.0, 80.0, 1.6
+_INTERVAL, _LONGEST_INTERVAL, _INTERVAL_GROWTH = 4.0, 80.0, 1.5
 """Rounds, of as many answers as the limit, between two probes."""
 _LEAST_INTERVAL = 20
 """Answers between two probes."""
@@ -135,11 +139,12 @@ class CapacitySearch:
         """What was tried and is not judged yet, oldest first."""
         self._queued: list[tuple[float, float, Reason]] = []
         self._learning_since = now
-        """Requests sent earlier met another target, so to say."""
+        """Requests that were sent earlier show nothing of the target as it is now."""
         self._doubted: float | None = None
         """Log latency without a queue, before answers became slower."""
         self._slower = self._faster = 0.0
         self._changed_at, self._changing = now, 0
+        self._usual_spread = 1.0
         self._needed = 1.0
         self._restart(now)
 
@@ -158,7 +163,7 @@ class CapacitySearch:
         """Time between two requests of a climb: a target that refuses them can say so before all are sent."""
         if self._phase is not Phase.CLIMB or self._limit == 1 or self._latency_s is None:
             return 0.0
-        return 0.1 * self._latency_s / self._limit
+        return _SPREAD * self._latency_s / self._limit
 
     def queued(self, now: float) -> list[tuple[float, float, Reason]]:
         """When more requests were in flight than the target served at once, as far as is known; and why."""
@@ -232,9 +237,10 @@ class CapacitySearch:
 
     def _give_up(self, now: float) -> None:
         """End a climb whose answers fail to come."""
-        slow = (_SLOW + 2 * self._spread) * self._base_s
-        late = now - self._arrived.since > slow and len(self._order) >= _LEVEL * self._limit
-        if self._limit > _FIRST and late and self._arrived.answered < _STALLED * self._limit:
+        started = self._limit > _FIRST and len(self._order) >= _LEVEL * self._limit
+        if not started or self._arrived.answered >= _STALLED * self._limit:
+            return
+        if now - self._arrived.since > (_SLOW + 2 * self._spread) * self._base_s:
             self._end_climb(now)
 
     def _end_climb(self, now: float) -> None:
@@ -276,7 +282,7 @@ class CapacitySearch:
         """By how much latency and level rose since the limit before, in logarithms, and the first's standard error."""
         below = self._levels.mean(high=self._before)
         rise = tally.log_latency - below.value
-        noise = self._spread * math.sqrt(1 / tally.count + 1 / max(1.0, below.count))
+        noise = max(self._spread, _LEAST_SPREAD / 2) * math.sqrt(1 / tally.count + 1 / max(1.0, below.count))
         return rise, math.log(max(1.0, tally.level / self._before)), noise
 
     def _settle(self, now: float) -> None:
@@ -304,8 +310,10 @@ class CapacitySearch:
     def _watch(self, now: float) -> None:
         """Settled: follow the fit, and probe when it is time."""
         self._since_probe += 1
-        if self._own.count >= 8:
-            self.settled = self._limit, self._arrived.answered / max(1e-6, now - self._arrived.since)
+        if self._own.count >= max(8, self._limit) and self._latency_s is not None:
+            # Requests of this limit are answered from one latency after it was set.
+            answering_s = max(now - self._arrived.since - self._latency_s, self._latency_s)
+            self.settled = self._limit, self._arrived.answered / answering_s
         if self._since_probe >= max(_LEAST_INTERVAL, self._interval * self._limit):
             self._probe(now)
         elif self._own.count % max(8, self._limit) == 0:
@@ -340,14 +348,13 @@ class CapacitySearch:
         self._before = self._limit
         self._set_limit(self._limit + max(1, round(min(max(told, least), most) * self._limit)), now)
         needed = (_PROBE_SIGMA * spread / math.log(self._limit / self._before)) ** 2
-        self._enter(Phase.PROBE, now, needed=max(_BATCH * self._limit, needed))
+        self._enter(Phase.PROBE, now, needed=max(_ROUND * self._limit, needed))
 
     def _judge(self, now: float) -> None:
         """A probe has its answers."""
         rise, ratio, noise = self._rise(self._own)
         if rise < min(_GROWN * ratio, ratio - 2.5 * noise):
             self._levels.forget_above(self._limit)
-            self._interval = _INTERVAL
             self._step_up(_NEXT_STEP, now)
             return
         self._interval = min(self._interval * _INTERVAL_GROWTH, _LONGEST_INTERVAL)
@@ -360,7 +367,9 @@ class CapacitySearch:
     def _changed(self, flight: Flight) -> float | None:
         """When answers began to be slower or faster than the fit, if they did."""
         knee = self._knee or Knee(self._levels.mean().value, math.inf)
-        spread = max(self._spread, _LEAST_SPREAD)
+        if self._changing % 32 == 0:
+            self._usual_spread = max(self._spread, _LEAST_SPREAD)
+        spread = self._usual_spread
         # The mean of logarithms is below the logarithm of the mean, by this where they are normal.
         expected = knee.expected(flight.level) - spread**2 / 2
         score = (math.log(flight.latency_s) - expected) / spread
@@ -369,10 +378,10 @@ class CapacitySearch:
         if self._phase is Phase.SETTLED and flight.start >= self._own.since:
             # In a probe most answers may be faster than their mean, where a few of them wait.
             self._faster = max(0.0, self._faster - score - _SLACK)
+        self._changing += 1
         if self._slower == 0.0 and self._faster == 0.0:
             self._changed_at = flight.end
             self._changing = 0
-        self._changing += 1
         # Neighbours wait in the same queue: a few of them show nothing.
         enough = self._changing > self._limit / 4
         return self._changed_at if enough and max(self._slower, self._faster) > _ALARM else None
@@ -385,9 +394,9 @@ class CapacitySearch:
             limit = max(1, round(min(left, _CUT * limit)))
         self._doubted = self._knee.log_latency if slower and self._knee else None
         self._levels.clear(self._spread)
-        self._learning_since = now
+        self._learning_since = since
         self._knee = None
-        self._interval = _INTERVAL
+        self._interval = _INTERVAL / _INTERVAL_GROWTH
         self._stretches.append(_Stretch(since, self._limit, Reason.OVERLOADED))
         self._before = limit
         self._slower = self._faster = 0.0

@@ -35,7 +35,6 @@ class RequestRate:
         self._refused_at: float | None = None
         self._first: float | None = None
         self._accepted = 0
-        self._episode_end = 0.0
 
     @property
     def per_second(self) -> float | None:
@@ -71,11 +70,11 @@ class RequestRate:
         Returns:
             Whether this is news: requests that were sent before an earlier refusal was known show nothing new.
         """
-        self._accepted -= 1
         if retry_after_s is not None:
             self._not_before = max(self._not_before, now + retry_after_s)
         if self._refused_at is not None and sent_at <= self._refused_at:
             return False
+        self._accepted -= 1
         self._learn(now)
         self._refused_at, self._accepted = now, 0
         self._hold_s = min(2 * self._hold_s, _LONGEST_HOLD_S)
