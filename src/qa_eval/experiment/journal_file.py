@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from qa_eval.errors import InputError
 from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.journal_judging import JudgingTables
 from qa_eval.experiment.journal_looks import LookTables
+from qa_eval.experiment.journal_run import RunTable
 from qa_eval.experiment.journal_schema import (
     ADDED,
     ADDED_COLUMNS,
@@ -32,13 +33,12 @@ from qa_eval.experiment.journal_schema import (
     SCHEMA,
     read_reply,
 )
-from qa_eval.experiment.metadata import Recording, RunEnd, RunMetadata
+from qa_eval.experiment.metadata import RunMetadata
 from qa_eval.experiment.plan import CallKey, Plan
 from qa_eval.metrics.base import Score
-from qa_eval.targets.pace import Pace, Reason, Spell
 
 
-class JournalFile(JudgingTables, LookTables):
+class JournalFile(RunTable, JudgingTables, LookTables):
     """One journal."""
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
@@ -120,10 +120,6 @@ class JournalFile(JudgingTables, LookTables):
 
     # --- the run ----------------------------------------------------------------------------------------------------
 
-    def metadata(self) -> RunMetadata:
-        """What was fixed when the run started."""
-        return RunMetadata.model_validate(self._get("metadata"))
-
     def plan(self) -> Plan:
         """The plan of the run."""
         metadata = self.metadata()
@@ -140,50 +136,6 @@ class JournalFile(JudgingTables, LookTables):
             named=stored.named,
         )
         return Plan(metadata, dataset)
-
-    def recording(self) -> Recording | None:
-        """What the run has in Phoenix; None before it has anything."""
-        stored = self._get("recording")
-        return None if stored is None else Recording.model_validate(stored)
-
-    def set_metadata(self, metadata: RunMetadata) -> None:
-        """Replace what was fixed when the run started: `evaluate` adds metrics."""
-        with self._db:
-            self._set("metadata", metadata.to_data())
-
-    def set_recording(self, recording: Recording) -> None:
-        """Keep what the run has in Phoenix."""
-        with self._db:
-            self._set("recording", recording.model_dump(mode="json"))
-
-    def pace(self) -> Pace:
-        """What the limiter knew of the run, over all processes."""
-        stored = self._get("pace") or {}
-        spells = (Spell(start, end, Reason(reason)) for start, end, reason in stored.get("spells", ()))
-        return Pace(stored.get("concurrency"), stored.get("per_second"), tuple(spells))
-
-    def set_pace(self, pace: Pace) -> None:
-        """Keep what the limiter knows."""
-        with self._db:
-            self._set("pace", asdict(pace) | {"spells": [list(astuple(spell)) for spell in pace.spells]})
-
-    def end(self) -> RunEnd:
-        """How the last process on this run ended."""
-        return RunEnd.model_validate(self._get("end") or {})
-
-    def set_end(self, end: RunEnd) -> None:
-        """Keep how this process ended."""
-        with self._db:
-            self._set("end", end.model_dump(mode="json"))
-
-    def traced(self, what: str = "traced") -> int:
-        """The number of the last answer whose span was sent; or with `traced_calls` of the last judge's call."""
-        return int(self._get(what) or 0)
-
-    def set_traced(self, seq: int, what: str = "traced") -> None:
-        """Keep the number of the last answer, or judge's call, whose span was sent."""
-        with self._db:
-            self._set(what, seq)
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
@@ -355,13 +307,6 @@ class JournalFile(JudgingTables, LookTables):
                         self._db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
         finally:
             old.close()
-
-    def _get(self, key: str) -> Any:
-        row = self._db.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
-
-    def _set(self, key: str, value: Any) -> None:
-        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, json.dumps(value)))
 
     def _select(self, condition: str, after: int, limit: int) -> list[Answer]:
         columns = ", ".join(f"a.{name}" for name in ("seq", *COLUMNS))
