@@ -20,6 +20,9 @@ from qa_eval.targets.base import Attempt
 from qa_eval.targets.litellm import LiteLLMTarget
 from qa_eval.targets.outcome import Outcome
 
+# LiteLLM 1.106 reads a streamed chunk in a way that Pydantic deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_(computed_)?fields' attribute")
+
 PROMPT = PromptSpec(messages=(Message(role="user", content="{question}"),))
 EXAMPLE = Example("1", "Who?", "", (), "g", {})
 
@@ -83,7 +86,7 @@ def test_a_streamed_answer_has_its_first_token_and_the_same_cost(serve: Serve) -
     gateway = serve(streamed(*WHOLE[:2], 0.2, *WHOLE[2:4], TOKENS, DONE))
     ask(gateway.url, "openai/gpt-4o", stream=True)  # the SDK loads parts of itself with its first call
     reply = ask(gateway.url, "openai/gpt-4o", stream=True).reply
-    assert (reply.outcome, reply.text) == (Outcome.ANSWERED, "Paris")
+    assert (reply.outcome, reply.text) == (Outcome.ANSWERED, "Paris"), reply.message
     assert (reply.prompt_tokens, reply.completion_tokens) == (40, 2)
     assert reply.cost_usd == pytest.approx(40 * 2.5e-6 + 2 * 10e-6)
     assert reply.first_token_s is not None
