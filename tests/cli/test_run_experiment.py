@@ -129,25 +129,14 @@ def _span_names(phoenix_url: str, trace_id: str, awaited: set[str]) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize(
-    ("predictions", "published"),
-    [
-        ("bert-ensemble-v1.1.json", (86.20624408703878, 92.19557978351145)),
-        ("logistic-regression-v1.1.json", (40.14191106906339, 50.98153647324461)),
-    ],
-)
-def test_replay_gives_the_official_score_through_the_whole_chain(
-    in_stack_folder: RunningStack, predictions: str, published: tuple[float, float]
-) -> None:
-    dataset, answers = squad_file("dev-v1.1.json"), squad_file(f"predictions/{predictions}")
-    whole = score_predictions(read_predictions(answers), load_dataset(dataset, examples=None), "1.1")
-    assert (whole.exact_match, whole.f1) == pytest.approx(published, abs=1e-9)
+def test_replay_gives_the_official_score_through_the_whole_chain(in_stack_folder: RunningStack) -> None:
+    dataset, answers = squad_file("dev-v1.1.json"), squad_file("predictions/logistic-regression-v1.1.json")
     subset = load_dataset(dataset, examples=200)
     official = score_predictions(read_predictions(answers), subset, "1.1")
 
     done = qa_eval(
         *("run-experiment", "--local", "--dataset", str(dataset), "--examples", "200", "--json"),
-        *("--replay", str(answers), "--dataset-name", f"replay-{predictions}", "--model", "nova-micro"),
+        *("--replay", str(answers), "--dataset-name", "replay", "--model", "nova-micro"),
     )
     assert done.returncode == 0, done.stderr
     (experiment,) = json.loads(done.stdout)["experiments"]

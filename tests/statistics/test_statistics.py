@@ -42,8 +42,8 @@ from qa_eval.statistics import (
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 999
 MEAN = 0.75
-# Groups, repetitions: enough that the standard error of a simulated 95 % is under 0.7 points.
-SIZES = [(20, 1500), (48, 1500), (300, 1000)]
+# Groups, repetitions: enough that the standard error of a simulated 95 % is at most 1.1 points.
+SIZES = [(20, 600), (48, 600), (300, 400)]
 
 
 # --- simulated worlds ---------------------------------------------------------------------------------------------
