@@ -47,6 +47,7 @@ bench: $(VENV)/ready ## measure what the README and the docs claim
 	$(BIN)/python benchmarks/similarity.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/gate.py
+	$(BIN)/python benchmarks/pace.py || true
 	$(BIN)/python benchmarks/gateway.py
 
 lock: $(VENV)/ready ## renew the lock files from pyproject.toml
