@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from itertools import pairwise
 from statistics import median
 from typing import Any, Protocol
 
@@ -325,5 +326,5 @@ def test_the_start_and_probes_are_spells_where_they_overshoot() -> None:
     spells = found.pace.spells
     assert spells
     assert {spell.reason for spell in spells} == {Reason.PROBING}
-    assert all(a.end <= b.start for a, b in zip(spells, spells[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(spells))
     assert max(found.shown_s()) < 0.51

@@ -8,7 +8,7 @@ A pure state machine: it takes answered requests with their times and says how m
 - PROBE: now and then, and the more rarely the longer nothing changes, the limit goes up a little, because a capacity
   that has grown shows in no other way (BBR's PROBE_BW).
 
-A cumulative sum of the differences from the fit (Page's CUSUM) finds that answers have become slower or faster. The
+A `ChangeDetector` finds that answers have become slower or faster. The
 limit then follows the throughput that is left, as BBR's follows the product of bandwidth and round trip, and the knee
 is measured anew; so a target whose answers only became longer gets its old limit back.
 """
@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
 
+from qa_eval.targets.change import ChangeDetector
 from qa_eval.targets.in_order import Flight, InOrder
-from qa_eval.targets.knee import Knee, Levels
+from qa_eval.targets.knee import Knee, Levels, limit_for
 from qa_eval.targets.pace import Reason
+from qa_eval.targets.tally import LEVEL, Tally, is_level
 
 MOST = 512
 _FIRST = 2
@@ -45,8 +47,6 @@ _BATCH = 0.75
 """A level of a climb is judged after this share of its requests are answered."""
 _SLOW, _STALLED = 1.2, 0.5
 """A climb ends where after so many latencies, and two standard deviations, less than this share is answered."""
-_LEVEL = 0.8
-"""A request counts for the level at its start if that is at least this share of the mean level."""
 _STUCK = 3.0
 """A request that takes so many times the latency of others holds them back no longer."""
 _TOLERANCE = 0.08
@@ -55,17 +55,14 @@ _BELOW, _ABOVE = 0.9, 1.1
 """Answers outside of these multiples of the knee place it."""
 _LOWER, _HIGHER = 0.85, 1.15
 """Where they are collected."""
-_MARGIN = 1.03
-"""The limit, in multiples of the knee."""
 _INTERVAL, _LONGEST_INTERVAL, _INTERVAL_GROWTH = 4.0, 80.0, 1.5
 """Rounds, of as many answers as the limit, between two probes."""
 _LEAST_INTERVAL = 20
 """Answers between two probes."""
 _PROBE_SIGMA, _PROBE_ROUNDS, _PROBE_STEPS = 3.0, 1.5, (0.1, 1.0)
 """A probe goes up by what so many rounds can tell from nothing with this certainty; at least and at most so far."""
-_SLACK, _ALARM, _CLIP, _LEAST_SPREAD, _CUT = 0.5, 8.0, 2.5, 0.1, 0.7
-"""The CUSUM, in standard deviations: drift that is ignored, sum that is an alarm, most that one answer counts. Then
-the least standard deviation of log latency that is assumed, and the most that is left of the limit."""
+_LEAST_SPREAD, _CUT = 0.1, 0.7
+"""The least standard deviation of log latency that is assumed; the most that a slower target leaves of the limit."""
 
 
 class Phase(Enum):
@@ -84,36 +81,6 @@ class _Stretch:
     start: float
     level: int
     reason: Reason = Reason.PROBING
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Answers of requests that were sent since a time."""
-
-    since: float
-    answered: int = 0
-    count: int = 0
-    """Those whose level is clear."""
-    _latencies: float = 0.0
-    _levels: float = 0.0
-
-    def add(self, flight: Flight) -> None:
-        if flight.start < self.since:
-            return
-        self.answered += 1
-        if _is_level(flight):
-            self.count += 1
-            self._latencies += flight.latency_s
-            self._levels += flight.level
-
-    @property
-    def log_latency(self) -> float:
-        """Logarithm of the mean latency."""
-        return math.log(self._latencies / self.count)
-
-    @property
-    def level(self) -> float:
-        return self._levels / self.count
 
 
 class CapacitySearch:
@@ -142,8 +109,8 @@ class CapacitySearch:
         """Requests that were sent earlier show nothing of the target as it is now."""
         self._doubted: float | None = None
         """Log latency without a queue, before answers became slower."""
-        self._slower = self._faster = 0.0
-        self._changed_at, self._changing = now, 0
+        self._change = ChangeDetector(now)
+        self._watched = self._since_probe = 0
         self._usual_spread = 1.0
         self._needed = 1.0
         self._restart(now)
@@ -152,11 +119,6 @@ class CapacitySearch:
     def limit(self) -> int:
         """How many requests may be in flight."""
         return self._limit
-
-    @property
-    def phase(self) -> Phase:
-        """What it does now."""
-        return self._phase
 
     @property
     def gap_s(self) -> float:
@@ -201,10 +163,10 @@ class CapacitySearch:
     # --- phases -----------------------------------------------------------------------------------------------------
 
     def _take(self, flight: Flight, now: float) -> None:
-        if not _is_level(flight) or flight.start < self._learning_since:
+        if not is_level(flight) or flight.start < self._learning_since:
             return
         self._levels.add(flight.level, flight.latency_s)
-        if self._phase in (Phase.SETTLED, Phase.PROBE) and (since := self._changed(flight)) is not None:
+        if self._phase in (Phase.SETTLED, Phase.PROBE) and (since := self._watch_change(flight)) is not None:
             self._relearn(since, now)
             return
         if flight.start < self._own.since:
@@ -223,7 +185,7 @@ class CapacitySearch:
         if arrived.count == 0 or arrived.answered < self._needed:
             self._give_up(now)
             return
-        if arrived.level < _LEVEL * self._limit:
+        if arrived.level < LEVEL * self._limit:
             # The limit was not used: nothing is known of it.
             self._restart(now)
             return
@@ -237,7 +199,7 @@ class CapacitySearch:
 
     def _give_up(self, now: float) -> None:
         """End a climb whose answers fail to come."""
-        started = self._limit > _FIRST and len(self._order) >= _LEVEL * self._limit
+        started = self._limit > _FIRST and len(self._order) >= LEVEL * self._limit
         if not started or self._arrived.answered >= _STALLED * self._limit:
             return
         if now - self._arrived.since > (_SLOW + 2 * self._spread) * self._base_s:
@@ -278,7 +240,7 @@ class CapacitySearch:
         self._set_limit(limit, now)
         self._enter(Phase.REFINE, now, needed=max(2.0, _BATCH * self._limit))
 
-    def _rise(self, tally: _Tally) -> tuple[float, float, float]:
+    def _rise(self, tally: Tally) -> tuple[float, float, float]:
         """By how much latency and level rose since the limit before, in logarithms, and the first's standard error."""
         below = self._levels.mean(high=self._before)
         rise = tally.log_latency - below.value
@@ -291,7 +253,7 @@ class CapacitySearch:
         if math.isinf(knee.capacity):
             self._without_knee(now)
             return
-        limit = _rounded(knee.capacity)
+        limit = limit_for(knee.capacity)
         needed = self._weight_needed(limit)
         below = self._levels.mean(high=max(1.0, _BELOW * knee.capacity)).count
         above = self._levels.mean(low=max(limit + 1, _ABOVE * knee.capacity)).count
@@ -331,7 +293,7 @@ class CapacitySearch:
 
     def _follow(self, now: float) -> None:
         knee = self._knee = self._levels.knee()
-        limit = _rounded(knee.capacity) if math.isfinite(knee.capacity) else self._limit
+        limit = limit_for(knee.capacity) if math.isfinite(knee.capacity) else self._limit
         if abs(limit - self._limit) >= max(1.0, 0.04 * self._limit):
             since_probe = self._since_probe
             self._set_limit(limit, now)
@@ -339,7 +301,7 @@ class CapacitySearch:
             self._since_probe = since_probe
 
     def _probe(self, now: float) -> None:
-        if self._own.level < _LEVEL * self._limit or self._limit >= MOST:
+        if self._own.level < LEVEL * self._limit or self._limit >= MOST:
             self._since_probe = 0
             return
         spread = max(self._spread, _LEAST_SPREAD / 2)
@@ -364,30 +326,20 @@ class CapacitySearch:
 
     # --- change -----------------------------------------------------------------------------------------------------
 
-    def _changed(self, flight: Flight) -> float | None:
+    def _watch_change(self, flight: Flight) -> float | None:
         """When answers began to be slower or faster than the fit, if they did."""
-        knee = self._knee or Knee(self._levels.mean().value, math.inf)
-        if self._changing % 32 == 0:
+        self._watched += 1
+        if self._watched % 32 == 1:
             self._usual_spread = max(self._spread, _LEAST_SPREAD)
-        spread = self._usual_spread
-        # The mean of logarithms is below the logarithm of the mean, by this where they are normal.
-        expected = knee.expected(flight.level) - spread**2 / 2
-        score = (math.log(flight.latency_s) - expected) / spread
-        score = min(max(score, -_CLIP), _CLIP)
-        self._slower = max(0.0, self._slower + score - _SLACK)
-        if self._phase is Phase.SETTLED and flight.start >= self._own.since:
-            # In a probe most answers may be faster than their mean, where a few of them wait.
-            self._faster = max(0.0, self._faster - score - _SLACK)
-        self._changing += 1
-        if self._slower == 0.0 and self._faster == 0.0:
-            self._changed_at = flight.end
-            self._changing = 0
-        # Neighbours wait in the same queue: a few of them show nothing.
-        enough = self._changing > self._limit / 4
-        return self._changed_at if enough and max(self._slower, self._faster) > _ALARM else None
+        knee = self._knee or Knee(self._levels.mean().value, math.inf)
+        # In a probe most answers may be faster than their mean, where a few of them wait.
+        both = self._phase is Phase.SETTLED and flight.start >= self._own.since
+        expected = knee.expected(flight.level)
+        self._change.add(flight.latency_s, flight.end, expected, self._usual_spread, both=both)
+        return self._change.since(self._limit / 4)
 
     def _relearn(self, since: float, now: float) -> None:
-        limit, slower = self._limit, self._slower > self._faster
+        limit, slower = self._limit, self._change.is_slower
         if slower and self.settled is not None:
             before, rate = self.settled
             left = before * self._served(before / rate, now) / rate
@@ -399,7 +351,7 @@ class CapacitySearch:
         self._interval = _INTERVAL / _INTERVAL_GROWTH
         self._stretches.append(_Stretch(since, self._limit, Reason.OVERLOADED))
         self._before = limit
-        self._slower = self._faster = 0.0
+        self._change.reset()
         self._collect(limit, now)
 
     def _served(self, window_s: float, now: float) -> float:
@@ -424,7 +376,7 @@ class CapacitySearch:
     def _enter(self, phase: Phase, now: float, *, needed: float = 0.0) -> None:
         if phase is Phase.SETTLED:
             if self._phase is Phase.REFINE:
-                self._slower = self._faster = 0.0
+                self._change.reset()
             self._queued += self._overfull(self._stretches)
             del self._stretches[:-1]
         self._phase, self._needed = phase, needed
@@ -432,27 +384,13 @@ class CapacitySearch:
 
     def _restart(self, now: float) -> None:
         """Requests that are sent from now on belong to this limit."""
-        self._own, self._arrived = _Tally(now), _Tally(now)
+        self._own, self._arrived = Tally(now), Tally(now)
         self._since_probe = 0
 
     def _overfull(self, stretches: list[_Stretch]) -> list[tuple[float, float, Reason]]:
         """Of consecutive stretches, all but the last, those beyond the knee."""
         if self._knee is None or math.isinf(self._knee.capacity):
             return []
-        most = max(1.1 * self._knee.capacity, _rounded(self._knee.capacity))
+        most = max(1.1 * self._knee.capacity, limit_for(self._knee.capacity))
         pairs = pairwise(stretches)
         return [(each.start, end.start, each.reason) for each, end in pairs if each.level > most]
-
-
-def _is_level(flight: Flight) -> bool:
-    """Whether the number in flight at the start is the one that made the latency.
-
-    In a first-come queue it is, with shared processors the mean number is. They differ for the first requests after
-    the limit rose.
-    """
-    return flight.level >= _LEVEL * min(flight.limit, flight.mean_level)
-
-
-def _rounded(capacity: float) -> int:
-    """The limit for a capacity: rather a little above, where a longer queue costs less than an idle place."""
-    return max(1, math.floor(_MARGIN * capacity + 0.5))

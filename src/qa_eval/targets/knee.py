@@ -21,6 +21,8 @@ _PRIOR_VARIANCE, _PRIOR_WEIGHT = 0.25, 0.3
 """What the spread of log latency is taken for before there are answers to tell it from."""
 _LONGEST, _SURE = 5.0, 4
 """An answer counts as at most so many times the mean of its level, once that has more answers than this."""
+_MARGIN = 1.03
+"""The limit, in multiples of the knee."""
 _KEPT_WEIGHT = 10.0
 """The weight of an earlier spread once its answers are forgotten."""
 
@@ -131,6 +133,11 @@ class Levels:
             if (error := _error(found, points)) < least - 1e-9:
                 best, least = found, error
         return best
+
+
+def limit_for(capacity: float) -> int:
+    """The limit for a capacity: rather a little above, where a short queue costs less than an idle place."""
+    return max(1, math.floor(_MARGIN * capacity + 0.5))
 
 
 def _mean(values: Iterable[tuple[float, float]]) -> Mean:
