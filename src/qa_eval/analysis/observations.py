@@ -210,6 +210,7 @@ def from_experiment(experiment: ExperimentResult, run: RunResult | None = None) 
             "dataset": run.dataset,
             "squad_version": run.version,
         }
+        facts |= _course(experiment, run)
         planned = run.planned_of(experiment)
         if len(experiment.answers) < planned:
             facts[INCOMPLETE] = f"{len(experiment.answers):,} of {planned:,} questions asked"
@@ -229,6 +230,19 @@ def from_experiment(experiment: ExperimentResult, run: RunResult | None = None) 
         return gathered
     ended = next((each for each in run.ended if each.look.candidate == experiment.system), None)
     return replace(gathered, origin=(run.run_id, experiment.system), ended=ended)
+
+
+def _course(experiment: ExperimentResult, run: RunResult) -> dict[str, str]:
+    """How the run went: its pace, and what was decided early."""
+    course = {}
+    if run.pace.words:
+        course["pace"] = run.pace.words
+    if experiment.queued:
+        course["left out of the latency"] = f"{experiment.queued:,} answers that queued"
+    settled = next((look for look in run.settled if look.candidate == experiment.system), None)
+    if settled is not None:
+        course["decided early"] = f"{settled.decision_words}, look {settled.number}"
+    return course
 
 
 def _described(experiment: ExperimentResult, run: RunResult | None) -> dict[str, Any]:

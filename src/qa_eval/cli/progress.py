@@ -100,7 +100,7 @@ class Display:
         """A comparison was looked at; where that settled it, its bar is full."""
         if look.decision is None or self._stages == 1 or look.number == self._stages:
             return
-        self.report(f"{look.candidate}: {look.decision.words} after {look.examples:,} questions; it is asked no more")
+        self.report(f"{look.candidate}: {look.decision_words} after {look.examples:,} questions; it is asked no more")
         self._settled.add(look.candidate)
         bar = self._bars[look.candidate]
         self._progress.update(bar, total=self._progress.tasks[bar].completed)

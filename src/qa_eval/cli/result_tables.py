@@ -59,11 +59,13 @@ def show_result(console: Console, result: RunResult, answers: Sequence[str] = ()
 def _pace_lines(result: RunResult) -> Iterator[str]:
     """The concurrency that the run settled on, and what is left out of its latency."""
     pace = result.pace
-    if pace.concurrency is not None and pace.per_second is not None:
-        yield f"Pace: {pace.concurrency} at once, {pace.per_second:.3g} answers a second."
+    if pace.words:
+        yield f"Pace: {pace.words}."
     if queued := sum(experiment.queued for experiment in result.experiments):
         reasons = ", ".join(dict.fromkeys(str(spell.reason) for spell in pace.spells))
-        yield f"{counted(queued, 'answer')} that queued ({reasons}) left out of the latency."
+        yield f"Left out of the latency: {counted(queued, 'answer')} that queued ({reasons})."
+    if unknown := [each.system for each in result.experiments if each.answered and each.all_queued]:
+        yield f"The latency of {', '.join(unknown)} includes waiting: so few answers did not show how many fit at once."
 
 
 def _stop_lines(result: RunResult) -> Iterator[str]:

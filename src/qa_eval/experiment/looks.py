@@ -43,6 +43,11 @@ class TakenLook:
     taken_at: str
     """When, as ISO 8601."""
 
+    @property
+    def decision_words(self) -> str:
+        """What it settles, for people."""
+        return "goes on" if self.decision is None else self.decision.words
+
     def to_json(self) -> dict[str, Any]:
         """As the JSON document has it."""
         return {name: getattr(self, name) for name in self.__slots__}

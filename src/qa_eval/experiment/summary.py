@@ -230,8 +230,16 @@ class ExperimentResult:
         return total / len(self.answers) if total is not None and known else None
 
     def is_queued(self, answer: Answer) -> bool:
-        """Whether a queue of ours, or a limit of the target's, was part of an answer's latency."""
-        return is_queued(self.pace, answer.reply.started_at, answer.reply.latency_s)
+        """Whether a queue of ours, or a limit of the target's, was part of an answer's latency.
+
+        Where that may be said of every answer, it is said of none: there is no better latency to show.
+        """
+        return not self.all_queued and _is_queued(self.pace, answer)
+
+    @cached_property
+    def all_queued(self) -> bool:
+        """Whether every answer may have queued: the run was too short to find its concurrency."""
+        return all(_is_queued(self.pace, answer) for answer in self._given)
 
     @cached_property
     def queued(self) -> int:
@@ -280,6 +288,10 @@ class ExperimentResult:
             "latency_s": {"p50": self.latency(0.5), "p95": self.latency(0.95), "queued": self.queued},
             "first_token_s": {"p50": self.first_token(0.5), "p95": self.first_token(0.95)},
         }
+
+
+def _is_queued(pace: Pace, answer: Answer) -> bool:
+    return is_queued(pace, answer.reply.started_at, answer.reply.latency_s)
 
 
 def _quantile(values: Iterable[float | None], quantile: float) -> float | None:

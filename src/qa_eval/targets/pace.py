@@ -40,6 +40,13 @@ class Pace:
     spells: tuple[Spell, ...] = ()
     """In order, without overlaps."""
 
+    @property
+    def words(self) -> str:
+        """Such as "8 at once, 15.9 answers a second"; empty before it has settled."""
+        if self.concurrency is None or self.per_second is None:
+            return ""
+        return f"{self.concurrency} at once, {self.per_second:.3g} answers a second"
+
     def then(self, later: Pace) -> Pace:
         """The pace of a run that another process continued."""
         settled = self if later.concurrency is None else later
