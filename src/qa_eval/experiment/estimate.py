@@ -46,6 +46,8 @@ class CostEstimate:
     systems: tuple[SystemEstimate, ...]
     judges: tuple[SystemEstimate, ...] = ()
     """What the judges would use, planted answers included, under the names of their metrics."""
+    stops_early: bool = False
+    """Whether a comparison that is decided is asked no further, so that it may be less."""
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--dry-run --json` prints."""
@@ -66,6 +68,8 @@ class CostEstimate:
         for each in self.judges:
             cost = "no price is known" if each.cost_usd is None else f"about {each.cost_usd:.4f} USD"
             lines.append(f"judge {each.system}: at most {each.calls} calls, {cost}")
+        if self.stops_early:
+            lines.append("It is less where a comparison is decided early.")
         return "\n".join([*lines, "Prices are LiteLLM's; a guardrail costs extra."])
 
 
@@ -83,7 +87,9 @@ def estimate(plan: Plan, deployments: Mapping[str, Sequence[str]]) -> CostEstima
     judges = find_judges(plan.spec, plan.dataset.fields)
     planted = plant(judges, plan)
     judging = tuple(_judging(plan, judge, len(planted.get(judge.name, ())), deployments) for judge in judges)
-    return CostEstimate(plan.dataset.name, len(plan.dataset), plan.spec.repeat, systems, judging)
+    return CostEstimate(
+        plan.dataset.name, len(plan.dataset), plan.spec.repeat, systems, judging, plan.metadata.stop is not None
+    )
 
 
 def _judging(

@@ -157,7 +157,7 @@ def _summary(path: Path) -> RunSummary:
             name=plan.spec.name,
             dataset=plan.dataset.name,
             systems=plan.metadata.system_names,
-            planned=sum(plan.questions_until(decisions.last_stage(name)) for name in plan.metadata.system_names),
+            planned=max(answered, _planned(plan, decisions)),
             answered=answered,
             unrecorded=_unrecorded(journal, plan.metadata),
             stopped=journal.end().stopped,
@@ -165,6 +165,11 @@ def _summary(path: Path) -> RunSummary:
         )
     finally:
         journal.close()
+
+
+def _planned(plan: Plan, decisions: Decisions) -> int:
+    """How many questions are to be asked over all systems; answers that were in flight at a decision are not."""
+    return sum(plan.questions_until(decisions.last_stage(name)) for name in plan.metadata.system_names)
 
 
 def _unrecorded(journal: JournalFile, metadata: RunMetadata) -> int:
