@@ -14,7 +14,7 @@ from numbers_dataset import dataset, right, run
 
 import qa_eval
 from qa_eval.analysis.gate import parse_rules
-from qa_eval.cli.display import _remarks
+from qa_eval.cli.result_tables import _remarks
 from qa_eval.cli.run_experiment import given
 from qa_eval.errors import InputError
 from qa_eval.experiment.results import RunResult
