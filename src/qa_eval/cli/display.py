@@ -39,16 +39,22 @@ def showing(display: Display, *, as_json: bool) -> Iterator[Callable[[RunResult]
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; {display.kept()}") from None
     for result in results:
-        gate, comparison = judge_run(result), compare_run(result)
-        if as_json:
-            document = result.to_json() | {"verdict": None if comparison is None else _verdict_json(comparison)}
-            document |= {} if gate is None else {"gate": gate.to_json()}
-            sys.stdout.write(json.dumps(document, indent=2) + "\n")
-        else:
-            show_result(output_console(), result, comparison.answers if comparison else ())
-            if gate is not None:
-                typer.echo(gate.text)
+        gate = judge_run(result)
+        print_result(result, gate, as_json=as_json)
         _conclude(result, gate)
+
+
+def print_result(result: RunResult, gate: GateResult | None = None, *, as_json: bool) -> None:
+    """Print what a run came to: the answer where it has several systems, the table, the gate."""
+    comparison = compare_run(result)
+    if as_json:
+        document = result.to_json() | {"verdict": None if comparison is None else _verdict_json(comparison)}
+        document |= {} if gate is None else {"gate": gate.to_json()}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return
+    show_result(output_console(), result, comparison.answers if comparison else ())
+    if gate is not None:
+        typer.echo(gate.text)
 
 
 def _conclude(result: RunResult, gate: GateResult | None) -> None:

@@ -72,10 +72,9 @@ def show(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the table of a run, as at its end."""
+    """Show the answer and the table of a run, as at its end."""
     from qa_eval import open_run
-    from qa_eval.cli.console import output_console
-    from qa_eval.cli.result_tables import show_result
+    from qa_eval.cli.display import print_result
     from qa_eval.spec.write import write_spec
 
     result = open_run(run)
@@ -83,10 +82,8 @@ def show(
         specification = result.metadata.spec
         text = json.dumps(specification.to_data(), indent=2) + "\n" if as_json else write_spec(specification)
         sys.stdout.write(text)
-    elif as_json:
-        typer.echo(json.dumps(result.to_json(), indent=2))
     else:
-        show_result(output_console(), result)
+        print_result(result, as_json=as_json)
 
 
 @app.command()
