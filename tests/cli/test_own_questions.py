@@ -97,11 +97,11 @@ def test_the_starter_runs_as_it_is(in_stack_folder: RunningStack, tmp_path: Path
     folder = tmp_path / "demo"
     done = qa_eval("run-experiment", "qa-eval.yaml", "--local", folder=folder)
     assert done.returncode == 0, done.stderr
-    rows = [line.split()[0] for line in done.stdout.splitlines() if line.startswith(("short ", "few-shot "))]
+    answer, *lines = done.stdout.splitlines()
+    assert answer.startswith("few-shot is better in F1 by ")
+    rows = [line.split()[0] for line in lines if line.startswith(("short ", "few-shot "))]
     assert rows == ["short", "few-shot"]
-    assert all(
-        len(line) <= 80 for line in done.stdout.splitlines() if "  No interval" not in line and "Dashboard" not in line
-    )
+    assert all(len(line) <= 80 for line in lines if "  No interval" not in line and "Dashboard" not in line)
     # The small model continues a series of examples well and follows an instruction poorly.
     assert qa_eval("compare", "first-try", folder=folder).stdout.startswith("few-shot is better in F1 by ")
     again = qa_eval("init", "demo", folder=tmp_path)

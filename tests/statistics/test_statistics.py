@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float64]
 RESAMPLES = 999
 MEAN = 0.75
 # Groups, repetitions: enough that the standard error of a simulated 95 % is at most 1.1 points.
-SIZES = [(20, 600), (48, 600), (300, 400)]
+SIZES = [(20, 1000), (48, 600), (300, 400)]
 
 
 # --- simulated worlds ---------------------------------------------------------------------------------------------

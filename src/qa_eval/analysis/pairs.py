@@ -61,7 +61,6 @@ def _pair(
     seen = baseline.items if ended is None else ended.examples
     keys = [key for key in seen if key in baseline.items and key in candidate.items] if together is None else together
     if not keys:
-        raise InputError(
-            f"{baseline.name} and {candidate.name} have no question in common: compare runs of one dataset."
-        )
+        names = f"{baseline.name} and {candidate.name}"
+        raise InputError(f"{names} have no question in common: compare runs of one dataset.")
     return Pair(baseline.only(keys), candidate.only(keys), ended)

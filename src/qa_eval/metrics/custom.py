@@ -39,7 +39,7 @@ Answered = tuple[Example, str, Surroundings]
 """An example, the answer to it, and what the metric runs in: the question's trace, the calls of its judges."""
 TAKEN = frozenset(
     "system model example_id repetition group question context references answer outcome message length_ratio declined "
-    "question_type prompt_tokens completion_tokens cost_usd latency_s first_token_s deployment deployment_model "
+    "question_type prompt_tokens completion_tokens cost_usd latency_s queued first_token_s deployment deployment_model "
     "fallbacks tries started_at trace_id run answered failed p50_latency p95_latency p50_first_token p95_first_token "
     "cost preference".split()
 )
