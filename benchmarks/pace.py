@@ -32,7 +32,7 @@ from types import SimpleNamespace
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
-from virtual_time import SlotGateway, TokenBucket, now, run
+from virtual_time import SlotGateway, TokenBucket, now, run, through_bucket
 
 from qa_eval.targets.limiter import ConcurrencyLimiter
 from qa_eval.targets.pace import Pace, is_queued
@@ -252,27 +252,8 @@ async def throttled(questions: int, burst: float, sigma: float) -> tuple[float, 
     """The share of refused requests, and of the bucket's rate that is used."""
     limiter, bucket = ConcurrencyLimiter(None, clock=now, wall_clock=now), TokenBucket(20.0, burst)
     gateway = SlotGateway(10_000, 0.5, sigma)
-    sent = refused = 0
-
-    async def ask(slot: Any) -> None:
-        nonlocal sent, refused
-        while True:
-            await slot.turn()
-            sent += 1
-            if (retry_after := bucket.refuse()) is None:
-                break
-            refused += 1
-            await asyncio.sleep(0.01)
-            slot.throttled(retry_after)
-            await asyncio.sleep(retry_after)
-        await gateway.answer()
-        slot.release()
-
-    start = now()
-    async with asyncio.TaskGroup() as group:
-        for _ in range(questions):
-            group.create_task(ask(await limiter.acquire()))
-    return refused / sent, (questions - burst) / 20.0 / (now() - start)
+    refused, seconds = await through_bucket(limiter, bucket, gateway, questions)
+    return refused, (questions - burst) / 20.0 / seconds
 
 
 def buckets(*, real: bool) -> bool:

@@ -166,3 +166,30 @@ class TokenBucket:
             self._tokens -= 1
             return None
         return max(1, math.ceil((1 - self._tokens) / self._per_second))
+
+
+async def through_bucket(
+    limiter: Any, bucket: TokenBucket, gateway: SlotGateway, questions: int
+) -> tuple[float, float]:
+    """The share of refused requests, and the seconds that all questions took."""
+    sent = refused = 0
+
+    async def ask(slot: Any) -> None:
+        nonlocal sent, refused
+        while True:
+            await slot.turn()
+            sent += 1
+            if (retry_after := bucket.refuse()) is None:
+                break
+            refused += 1
+            await asyncio.sleep(0.01)
+            slot.throttled(retry_after)
+            await asyncio.sleep(retry_after)
+        await gateway.answer()
+        slot.release()
+
+    start = now()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(questions):
+            group.create_task(ask(await limiter.acquire()))
+    return refused / sent, now() - start

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, Protocol
 
 import pytest
-from virtual_time import SharedProcessor, SlotGateway, TokenBucket, now, run
+from virtual_time import SharedProcessor, SlotGateway, TokenBucket, now, run, through_bucket
 
 from qa_eval.targets.limiter import ConcurrencyLimiter, Slot
 from qa_eval.targets.pace import Pace, Reason, Spell, is_queued, merge
@@ -180,27 +180,8 @@ def test_no_try_is_sent_before_retry_after_and_not_all_at_once_then() -> None:
 def test_it_learns_the_rate_that_a_target_accepts(burst: int, sigma: float) -> None:
     async def main() -> tuple[float, float]:
         limiter, bucket, gateway = new(), TokenBucket(20.0, burst), SlotGateway(10_000, 0.5, sigma)
-        sent = refused = 0
-
-        async def ask(slot: Slot) -> None:
-            nonlocal sent, refused
-            while True:
-                await slot.turn()
-                sent += 1
-                if (retry_after := bucket.refuse()) is None:
-                    break
-                refused += 1
-                await asyncio.sleep(0.01)
-                slot.throttled(retry_after)
-                await asyncio.sleep(retry_after)
-            await gateway.answer()
-            slot.release()
-
-        start = now()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(2000):
-                group.create_task(ask(await limiter.acquire()))
-        return refused / sent, (2000 - burst) / 20 / (now() - start)
+        refused, seconds = await through_bucket(limiter, bucket, gateway, 2000)
+        return refused, (2000 - burst) / 20 / seconds
 
     refused, used = run(main)
     assert refused < 0.03

@@ -19,7 +19,7 @@ from qa_eval.targets.request_rate import RequestRate
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """A request that is under way."""
+    """A request that was sent and is not answered yet."""
 
     number: int
     start: float
@@ -36,7 +36,7 @@ class Slot:
     def __init__(self, limiter: ConcurrencyLimiter) -> None:
         self._limiter = limiter
         self._try: _Try | None = None
-        """The one that is under way."""
+        """The one that was sent last, until it ends."""
         self._tries = 0
         self._released = False
 
