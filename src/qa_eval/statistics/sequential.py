@@ -29,6 +29,8 @@ from qa_eval.statistics.estimates import MIN_GROUPS, Limit
 from qa_eval.statistics.intervals import RESAMPLES
 from qa_eval.statistics.paired import PairedDifference, sign_flip
 
+_MANY = 100
+"""So many effective groups need no other test than the t statistic."""
 _RESOLVED = 1e-3
 """The smallest level that random sign patterns resolve; below it the t statistic speaks alone."""
 
@@ -263,10 +265,11 @@ def _effective(groups: Sequence[str], looks: Sequence[int]) -> list[float]:
 def _level_reached(clusters: Clusters, wanted: float = 1.0) -> float:
     """The two-sided level of a difference: the t statistic's, or the sign-flip test's, which holds for few groups.
 
-    The larger one. Where the t statistic's is above `wanted` anyway, or below what random patterns resolve, it stands.
+    The larger one. The t statistic's stands where it is above `wanted` anyway, below what random patterns resolve, or
+    that of many groups.
     """
     level = float(2 * special.stdtr(clusters.effective - 1, -abs(clusters.mean) / cast(float, clusters.standard_error)))
-    if level > wanted or level < _RESOLVED:
+    if level > wanted or level < _RESOLVED or clusters.effective > _MANY:
         return level
     return max(level, sign_flip(clusters, RESAMPLES, 0)[0])
 
