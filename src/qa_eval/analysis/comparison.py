@@ -87,7 +87,7 @@ class Comparison:
     def _named(self, write: Callable[[str, int, str, Sequence[Difference]], str], pair: Pair) -> str:
         candidate = pair.candidate.name
         sentence = write(self.baseline.name, len(pair.baseline), candidate, self.of(candidate))
-        is_named = len(self.candidates) == 1 or sentence.startswith(candidate)
+        is_named = sentence.startswith(candidate) or (len(self.candidates) == 1 and write is verdict)
         return sentence if is_named else f"{candidate}: {sentence}"
 
     def of(self, candidate: str) -> tuple[Difference, ...]:
