@@ -83,7 +83,7 @@ def test_deploy_checks_pins_deploys_hands_out_keys_and_tries(recorded: Recorded,
     done = run("deploy", "--yes", "--set", "chatbot=false")
     assert done.exit_code == 0, done.output
     assert recorded == ["pin", "pin", "deploy --require-approval never", "keys", "prices", "guardrail", "experiment"]
-    assert "qa-eval works: https://x" in done.output
+    assert "qa-eval works: https://d1.cloudfront.net" in done.output
     template = (tmp_path / "cdk.out" / "qa-eval.template.json").read_text()
     assert f"ghcr.io/berriai/litellm-database@sha256:{'0' * 64}" in template
     assert "the-master-key" not in done.output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from pathlib import Path
@@ -42,10 +41,10 @@ def synth(settings: SettingsFile = None, set_: SettingFlags = None, output: Outp
 @app.command()
 def diff(settings: SettingsFile = None, set_: SettingFlags = None, output: Output = FOLDER) -> None:
     """Show what `deploy` would change."""
-    from qa_eval.deployment import cdk
+    from qa_eval.deployment import cdk, release
 
-    chosen = _settings(settings, set_)
-    cdk.run("diff", _synth(_pinned(chosen), output))
+    pinned = release.pin_images(_settings(settings, set_), _say)
+    cdk.run("diff", _synth(pinned, output))
 
 
 @app.command()
@@ -61,18 +60,21 @@ def deploy(
     min_f1: Annotated[float, typer.Option(metavar="F1", help="Minimum F1 of that experiment, 0 to 1.")] = 0.5,
 ) -> None:
     """Check the gateway's configuration, deploy, provide keys, and verify. Exit code 1: there are findings."""
-    from qa_eval.deployment import cdk
+    from qa_eval.deployment import cdk, release
 
+    if not 0 <= min_f1 <= 1:
+        raise InputError(f"--min-f1 must be from 0 to 1, not {min_f1:g}.")
     chosen = _settings(settings, set_)
-    _lint(chosen)
-    written = _synth(_pinned(chosen), output)
+    _check(chosen)
+    written = _synth(release.pin_images(chosen, _say), output)
     if bootstrap:
-        _bootstrap(chosen)
+        release.bootstrap(chosen)
     cdk.run("deploy", written, ["--require-approval", "never" if yes else "broadening"])
-    _provide_keys(chosen)
-    _price_models(chosen)
+    release.provide_keys(chosen, _say)
+    if problem := release.price_models(chosen):
+        _say(problem)
     if smoke:
-        _smoke(chosen, min_f1)
+        _verify(chosen, min_f1)
 
 
 @app.command()
@@ -151,100 +153,28 @@ def _synth(chosen: QaEvalSettings, output: Path) -> Path:
     return synth(chosen, output)
 
 
-def _pinned(chosen: QaEvalSettings) -> QaEvalSettings:
-    """The settings with image digests in place of tags."""
-    from qa_eval.deployment.images import pin
-
-    typer.echo("Looking up the images' digests ...", err=True)
-    images = {"litellm_image": pin(chosen.litellm_image), "phoenix_image": pin(chosen.phoenix_image)}
-    return chosen.model_copy(update=images)
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
-def _lint(chosen: QaEvalSettings) -> None:
+def _check(chosen: QaEvalSettings) -> None:
     """Refuse to deploy a configuration with findings."""
-    from datetime import UTC, datetime
+    from qa_eval.deployment import release
 
-    from qa_eval.blueprint.gateway import load_content
-    from qa_eval.blueprint.prices import load_price_map
-    from qa_eval.gateway_check.lint import lint
-
-    findings = lint(load_content(chosen.config_file), load_price_map(), datetime.now(UTC).date())
+    findings = release.configuration_findings(chosen)
     for finding in findings:
-        typer.echo(f"{finding.rule}: {finding.message}", err=True)
+        _say(finding)
     if findings:
-        typer.echo(f"Nothing is deployed: correct {chosen.config_file} first.", err=True)
+        _say(f"Nothing is deployed: correct {chosen.config_file} first.")
         raise typer.Exit(1)
 
 
-def _bootstrap(chosen: QaEvalSettings) -> None:
-    from qa_eval.aws.client import aws_errors, client
-    from qa_eval.deployment import cdk
-    from qa_eval_infra.settings import CLOUDFRONT_REGION
+def _verify(chosen: QaEvalSettings, min_f1: float) -> None:
+    from qa_eval.deployment import release
 
-    with aws_errors():
-        account = client("sts", chosen.region).get_caller_identity()["Account"]
-    places = dict.fromkeys(f"aws://{account}/{region}" for region in (chosen.region, CLOUDFRONT_REGION))
-    cdk.call(["bootstrap", *places], "bootstrap")
-
-
-def _provide_keys(chosen: QaEvalSettings) -> None:
-    from qa_eval.aws.deployed import platform_outputs, read_secret
-    from qa_eval.blueprint import outputs as names
-    from qa_eval.deployment.keys import VirtualKey, provide
-
-    typer.echo("Providing virtual keys ...", err=True)
-    found = platform_outputs(chosen.name, chosen.region)
-    experiments = VirtualKey(
-        f"{chosen.name}-experiments",
-        found[names.EXPERIMENT_KEY_SECRET],
-        chosen.model_groups,
-        chosen.experiment_budget,
-    )
-    chatbot = VirtualKey(
-        f"{chosen.name}-chatbot", found[names.CHATBOT_KEY_SECRET], (chosen.chatbot_model,), chosen.chatbot_budget
-    )
-    keys = [experiments, chatbot] if chosen.chatbot else [experiments]
-    master = read_secret(found[names.MASTER_KEY_SECRET], chosen.region)
-    provide(found[names.GATEWAY_URL], master, keys, chosen.region)
-
-
-def _price_models(chosen: QaEvalSettings) -> None:
-    """Give the deployed Phoenix the gateway's prices."""
-    from qa_eval.aws.deployed import find, platform_outputs, read_secret
-    from qa_eval.blueprint import outputs as names
-    from qa_eval.experiment.metadata import Servers
-    from qa_eval.experiment.prices import price_gateway
-
-    stack = find(chosen.name, chosen.region)
-    master = read_secret(platform_outputs(chosen.name, chosen.region)[names.MASTER_KEY_SECRET], chosen.region)
-    servers = Servers(stack.gateway_url, master, stack.phoenix_url, stack.phoenix_key)
-    if problem := asyncio.run(price_gateway(servers)):
-        typer.echo(problem, err=True)
-
-
-def _smoke(chosen: QaEvalSettings, min_f1: float) -> None:
-    from qa_eval.aws.deployed import find, platform_outputs, read_secret
-    from qa_eval.aws.lex import LexBot
-    from qa_eval.blueprint import outputs as names
-    from qa_eval.deployment import smoke
-
-    if not 0 <= min_f1 <= 1:
-        raise InputError(f"--min-f1 must be from 0 to 1, not {min_f1:g}.")
-    stack = find(chosen.name, chosen.region)
-    master = read_secret(platform_outputs(chosen.name, chosen.region)[names.MASTER_KEY_SECRET], chosen.region)
-
-    def on_progress(line: str) -> None:
-        typer.echo(line, err=True)
-
-    checks = [
-        lambda: smoke.verify_gateway(stack.gateway_url, master, chosen.gateway_config, on_progress),
-        lambda: smoke.run_smoke_experiment(stack, chosen.chatbot_model, min_f1, on_progress),
-    ]
-    if chosen.chatbot:
-        checks.append(lambda: smoke.check_chatbot(LexBot.from_stack(chosen.name, chosen.region), on_progress))
-    findings = smoke.run_checks(*checks)
+    findings = release.verify(chosen, min_f1, _say)
     for finding in findings:
         typer.echo(finding)
     if findings:
         raise typer.Exit(1)
-    typer.echo(f"{chosen.name} works: {stack.gateway_url}")
+    typer.echo(f"{chosen.name} works: {release.gateway_url(chosen)}")

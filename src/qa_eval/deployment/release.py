@@ -1,0 +1,121 @@
+"""The steps of a deployment around CDK's own: what is checked before it, and made and verified after it.
+
+In: the settings of a deployment, and AWS credentials from the SDK's usual sources. Each step reads what it needs from
+the deployed stack by the stack's name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from qa_eval.aws import deployed
+from qa_eval.aws.client import aws_errors, client
+from qa_eval.aws.lex import LexBot
+from qa_eval.blueprint import outputs
+from qa_eval.blueprint.gateway import load_content
+from qa_eval.blueprint.prices import load_price_map
+from qa_eval.deployment import cdk, images, keys, smoke
+from qa_eval.experiment import prices
+from qa_eval.experiment.metadata import Servers
+from qa_eval.gateway_check.lint import lint
+
+if TYPE_CHECKING:
+    from qa_eval_infra.settings import QaEvalSettings
+
+OnProgress = Callable[[str], None]
+"""Called with one line about each step that takes time."""
+
+
+def configuration_findings(settings: QaEvalSettings) -> tuple[str, ...]:
+    """The findings of the gateway's configuration, one sentence each."""
+    findings = lint(load_content(settings.config_file), load_price_map(), datetime.now(UTC).date())
+    return tuple(f"{finding.rule}: {finding.message}" for finding in findings)
+
+
+def pin_images(settings: QaEvalSettings, on_progress: OnProgress) -> QaEvalSettings:
+    """The settings with image digests in place of tags.
+
+    Raises:
+        DeploymentError: A registry cannot be reached, or does not have the image.
+    """
+    on_progress("Looking up the images' digests ...")
+    pinned = {"litellm_image": images.pin(settings.litellm_image), "phoenix_image": images.pin(settings.phoenix_image)}
+    return settings.model_copy(update=pinned)
+
+
+def bootstrap(settings: QaEvalSettings) -> None:
+    """Prepare the account's regions for CDK.
+
+    Raises:
+        DeploymentError: AWS or the CDK command refuses.
+    """
+    from qa_eval_infra.settings import CLOUDFRONT_REGION
+
+    with aws_errors():
+        account = client("sts", settings.region).get_caller_identity()["Account"]
+    places = dict.fromkeys(f"aws://{account}/{region}" for region in (settings.region, CLOUDFRONT_REGION))
+    cdk.call(["bootstrap", *places], "bootstrap")
+
+
+def provide_keys(settings: QaEvalSettings, on_progress: OnProgress) -> None:
+    """Make the virtual keys of experiments and chatbot, or update their limits.
+
+    Raises:
+        DeploymentError: AWS or the gateway refuses.
+    """
+    on_progress("Providing virtual keys ...")
+    found = deployed.platform_outputs(settings.name, settings.region)
+    wanted = [
+        keys.VirtualKey(
+            f"{settings.name}-experiments",
+            found[outputs.EXPERIMENT_KEY_SECRET],
+            settings.model_groups,
+            settings.experiment_budget,
+        )
+    ]
+    if settings.chatbot:
+        name, secret = f"{settings.name}-chatbot", found[outputs.CHATBOT_KEY_SECRET]
+        wanted.append(keys.VirtualKey(name, secret, (settings.chatbot_model,), settings.chatbot_budget))
+    keys.provide(found[outputs.GATEWAY_URL], _master_key(settings), wanted, settings.region)
+
+
+def price_models(settings: QaEvalSettings) -> str:
+    """Give the deployed Phoenix the gateway's prices; return what went wrong, or an empty string."""
+    stack = deployed.find(settings.name, settings.region)
+    servers = Servers(stack.gateway_url, _master_key(settings), stack.phoenix_url, stack.phoenix_key)
+    return asyncio.run(prices.price_gateway(servers))
+
+
+def verify(settings: QaEvalSettings, min_f1: float, on_progress: OnProgress) -> tuple[str, ...]:
+    """Verify the deployment from outside; return the findings, one sentence each.
+
+    Args:
+        settings: The settings.
+        min_f1: The gate on the small experiment's F1, 0 to 1.
+        on_progress: Called with one line about each step that takes time.
+
+    Raises:
+        DeploymentError: The stack does not exist, or AWS refuses.
+    """
+    stack = deployed.find(settings.name, settings.region)
+    master = _master_key(settings)
+    checks = [
+        lambda: smoke.verify_gateway(stack.gateway_url, master, settings.gateway_config, on_progress),
+        lambda: smoke.run_smoke_experiment(stack, settings.chatbot_model, min_f1, on_progress),
+    ]
+    if settings.chatbot:
+        checks.append(lambda: smoke.check_chatbot(LexBot.from_stack(settings.name, settings.region), on_progress))
+    return smoke.run_checks(*checks)
+
+
+def gateway_url(settings: QaEvalSettings) -> str:
+    """The gateway's public URL."""
+    return deployed.platform_outputs(settings.name, settings.region)[outputs.GATEWAY_URL]
+
+
+def _master_key(settings: QaEvalSettings) -> str:
+    found = deployed.platform_outputs(settings.name, settings.region)
+    return deployed.read_secret(found[outputs.MASTER_KEY_SECRET], settings.region)
