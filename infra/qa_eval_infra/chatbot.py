@@ -37,6 +37,7 @@ class Chatbot(Construct):
         model: str,
         alarm_topic: sns.ITopic | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
+        architecture: lambda_.Architecture = lambda_.Architecture.X86_64,
     ) -> None:
         """
         Args:
@@ -47,9 +48,10 @@ class Chatbot(Construct):
             model: The model group that answers.
             alarm_topic: The topic to which alarms are sent.
             log_retention: Retention of the function's and the conversations' logs.
+            architecture: The function's processor architecture.
         """
         super().__init__(scope, id)
-        self.function = self._function(log_retention)
+        self.function = self._function(log_retention, architecture)
         self.function.add_environment("LITELLM_ENDPOINT", gateway_url)
         self.function.add_environment("LITELLM_MODEL", model)
         self.function.add_environment("LITELLM_API_KEY_SECRET_ARN", key_secret.secret_arn)
@@ -64,7 +66,7 @@ class Chatbot(Construct):
         self._output(blueprint.ALIAS_OUTPUT, self.alias.attr_bot_alias_id)
         self._output(blueprint.MODEL_OUTPUT, model)
 
-    def _function(self, log_retention: logs.RetentionDays) -> lambda_.Function:
+    def _function(self, log_retention: logs.RetentionDays, architecture: lambda_.Architecture) -> lambda_.Function:
         self.log_group = self._log_group("FunctionLogs", log_retention)
         role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(role)
@@ -79,10 +81,9 @@ class Chatbot(Construct):
             ),
             handler=blueprint.HANDLER,
             runtime=lambda_.Runtime.PYTHON_3_14,
-            architecture=lambda_.Architecture.ARM_64,
+            architecture=architecture,
             memory_size=512,
             timeout=Duration.seconds(budgets.LAMBDA),
-            reserved_concurrent_executions=blueprint.CONCURRENCY,
             role=role,
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.JSON,

@@ -140,7 +140,7 @@ class Edge(Construct):
             web_acl_id=us_east_1.web_acl_arn if us_east_1 else None,
             minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
-            default_behavior=_behavior(_origin(settings, balancer)),
+            default_behavior=_behavior(_origin(self, settings, balancer)),
             log_bucket=logs,
             log_file_prefix="cloudfront/",
         )
@@ -165,7 +165,7 @@ def _behavior(origin: cloudfront.IOrigin) -> cloudfront.BehaviorOptions:
     )
 
 
-def _origin(settings: QaEvalSettings, balancer: LoadBalancer) -> cloudfront.IOrigin:
+def _origin(scope: Construct, settings: QaEvalSettings, balancer: LoadBalancer) -> cloudfront.IOrigin:
     """HTTPS to the load balancer with a domain, else HTTP inside AWS's network."""
     read, keep = cdk.Duration.seconds(CLOUDFRONT_READ), cdk.Duration.seconds(CLOUDFRONT_KEEPALIVE)
     policy = (
@@ -180,10 +180,16 @@ def _origin(settings: QaEvalSettings, balancer: LoadBalancer) -> cloudfront.IOri
             read_timeout=read,
             keepalive_timeout=keep,
         )
-    return origins.VpcOrigin.with_application_load_balancer(
-        balancer.balancer,
+    # A VPC origin in use cannot be changed: another protocol is another origin, with another name.
+    protocol = "Https" if settings.domain else "Http"
+    origin = cloudfront.VpcOrigin(
+        scope,
+        f"{protocol}Origin",
+        endpoint=cloudfront.VpcOriginEndpoint.application_load_balancer(balancer.balancer),
+        vpc_origin_name=f"{settings.name}-{protocol.lower()}",
         protocol_policy=policy,
         origin_ssl_protocols=[cloudfront.OriginSslPolicy.TLS_V1_2],
-        read_timeout=read,
-        keepalive_timeout=keep,
+    )
+    return origins.VpcOrigin.with_vpc_origin(
+        origin, domain_name=balancer.balancer.load_balancer_dns_name, read_timeout=read, keepalive_timeout=keep
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import aws_cdk as cdk
@@ -11,6 +12,7 @@ from aws_cdk import custom_resources as cr
 from constructs import Construct
 
 from qa_eval_infra.settings import QaEvalSettings
+from qa_eval_infra.zones import ZONES
 
 ENDPOINTS: Final = {
     "Bedrock": ec2.InterfaceVpcEndpointAwsService.BEDROCK_RUNTIME,
@@ -35,6 +37,7 @@ class Network(Construct):
             restrict_default_security_group=False,  # it is unused, and restricting it needs a function
             gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)},
         )
+        self._place_subnets(ZONES[settings.region])
         self.tasks_are_public = not nat
         self.task_subnets = ec2.SubnetSelection(
             subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS if nat else ec2.SubnetType.PUBLIC
@@ -47,6 +50,15 @@ class Network(Construct):
         )
         if settings.vpc_endpoints:
             self._add_endpoints(settings.vpc_cidr)
+
+    def _place_subnets(self, zones: Sequence[str]) -> None:
+        """Give each subnet a zone by its id; CDK knows zones only by names, which differ from account to account."""
+        for kind in (self.vpc.public_subnets, self.vpc.private_subnets, self.vpc.isolated_subnets):
+            for subnet, zone in zip(kind, zones, strict=False):
+                resource = subnet.node.default_child
+                assert isinstance(resource, ec2.CfnSubnet)
+                resource.availability_zone = None
+                resource.availability_zone_id = zone
 
     def _add_endpoints(self, cidr: str) -> None:
         group = ec2.SecurityGroup(self, "Endpoints", vpc=self.vpc, description="Private endpoints of AWS")

@@ -9,12 +9,14 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_secretsmanager as sm
 from aws_cdk import aws_servicediscovery as cloudmap
 from constructs import Construct
 
+from qa_eval.blueprint import phoenix
 from qa_eval.blueprint import secrets as blueprint_secrets
 from qa_eval.blueprint.budgets import LOAD_BALANCER_IDLE, SERVER_KEEPALIVE
 from qa_eval.blueprint.environment import gateway_environment
@@ -22,6 +24,7 @@ from qa_eval.blueprint.health import container_check
 from qa_eval.blueprint.iam import GUARDRAIL_ACTIONS, MODEL_ACTIONS, bedrock_resources
 from qa_eval.blueprint.routes import PHOENIX_ROOT, PORTS, Server
 from qa_eval_infra.data import DATABASE, PHOENIX_SCHEMA, Cache, Database, Secrets
+from qa_eval_infra.findings import accept
 from qa_eval_infra.functions import helper_function
 from qa_eval_infra.guardrail import Guardrail
 from qa_eval_infra.loadbalancer import LoadBalancer
@@ -77,7 +80,7 @@ class Cluster(Construct):
         scope: Construct,
         task: ecs.FargateTaskDefinition,
         group: ec2.ISecurityGroup,
-        tasks: int,
+        tasks: int | None,
         connect: ecs.ServiceConnectProps,
     ) -> ecs.FargateService:
         """A service with rolling deployments without downtime, and a rollback if new tasks do not become healthy."""
@@ -86,7 +89,7 @@ class Cluster(Construct):
             "Service",
             cluster=self.cluster,
             task_definition=task,
-            desired_count=tasks,
+            desired_count=tasks,  # without one, an update leaves what autoscaling has chosen
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
@@ -160,6 +163,8 @@ class Phoenix(Construct):
             },
             port_mappings=[_port("phoenix")],
             health_check=_health("phoenix"),
+            entry_point=list(phoenix.ENTRY_POINT),
+            command=list(phoenix.COMMAND),
             logging=cluster.logging("phoenix"),
             readonly_root_filesystem=True,
         )
@@ -237,7 +242,7 @@ class Gateway(Construct):
         connect = ecs.ServiceConnectProps(
             log_driver=cluster.logging("connect"),
         )
-        self.service = cluster.service(self, task, self.group, settings.gateway_tasks_min, connect)
+        self.service = cluster.service(self, task, self.group, None, connect)
         migration = Migration(
             self, "Migration", cluster, self._task("Migrate", {}, ["--skip_server_startup"]), self.group
         )
@@ -266,12 +271,16 @@ class Gateway(Construct):
             logging=self._cluster.logging("litellm" if serves else "migration"),
             stop_timeout=cdk.Duration.seconds(LOAD_BALANCER_IDLE),
         )
+        # Every configuration, because an old task that restarts during a deployment reads the old one.
+        configurations = f"*{settings.config_file.suffix}"
         task.add_to_task_role_policy(
             iam.PolicyStatement(
-                actions=["s3:GetObject"],
-                resources=[self._config.bucket.arn_for_objects(self._config.s3_object_key)],
+                actions=["s3:GetObject"], resources=[self._config.bucket.arn_for_objects(configurations)]
             )
         )
+        bucket = f"cdk-{cdk.DefaultStackSynthesizer.DEFAULT_QUALIFIER}-assets-<AWS::AccountId>-{settings.region}"
+        finding = f"IAM5[Resource::arn:<AWS::Partition>:s3:::{bucket}/{configurations}]"
+        accept(task, finding, "A configuration's name is its digest, and an old task reads the old one")
         return task
 
     def scale(self, balancer: LoadBalancer) -> None:
@@ -312,15 +321,7 @@ class Migration(Construct):
             timeout=cdk.Duration.minutes(15),
             description="Runs the gateway's database migration before a new gateway starts",
         )
-        task.grant_run(function)
-        stack = cdk.Stack.of(self)
-        function.add_to_role_policy(
-            iam.PolicyStatement(
-                actions=["ecs:DescribeTasks"],
-                resources=[stack.format_arn(service="ecs", resource="task", resource_name="*")],
-                conditions={"ArnEquals": {"ecs:cluster": cluster.cluster.cluster_arn}},
-            )
-        )
+        self._allow(function, cluster, task)
         self.run = cdk.CustomResource(
             self,
             "Run",
@@ -337,3 +338,23 @@ class Migration(Construct):
             },
         )
         self.run.node.add_dependency(function, task, cluster.network.vpc)
+
+    def _allow(self, function: lambda_.Function, cluster: Cluster, task: ecs.FargateTaskDefinition) -> None:
+        """Allow every revision of the task: a permission for one revision would deny the next until IAM knows it."""
+        stack = cdk.Stack.of(self)
+        revisions = stack.format_arn(service="ecs", resource="task-definition", resource_name=f"{task.family}:*")
+        tasks = stack.format_arn(service="ecs", resource="task", resource_name="*")
+        finding = (
+            f"IAM5[Resource::arn:<AWS::Partition>:ecs:{stack.region}:<AWS::AccountId>:task-definition/{task.family}:*]"
+        )
+        accept(self, finding, "The next revision of the migration's task has no number before it exists")
+        inside = {"ArnEquals": {"ecs:cluster": cluster.cluster.cluster_arn}}
+        roles = [task.task_role.role_arn, task.obtain_execution_role().role_arn]
+        for action, resources, conditions in (
+            ("ecs:RunTask", [revisions], inside),
+            ("ecs:DescribeTasks", [tasks], inside),
+            ("iam:PassRole", roles, {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}),
+            ("cloudformation:DescribeStacks", [stack.stack_id], {}),
+        ):
+            statement = iam.PolicyStatement(actions=[action], resources=resources, conditions=conditions)
+            function.add_to_role_policy(statement)

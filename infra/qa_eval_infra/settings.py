@@ -15,10 +15,12 @@ from typing import Annotated, Any, Final, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from qa_eval.blueprint.bot import REGIONS as LEX_REGIONS
 from qa_eval.blueprint.gateway import LiteLLMConfig, config_path, read_config
 from qa_eval.blueprint.iam import bedrock_resources
 from qa_eval.blueprint.versions import server_versions
 from qa_eval.errors import InputError
+from qa_eval_infra.zones import ZONES
 
 CLOUDFRONT_REGION: Final = "us-east-1"
 """The region of CloudFront's certificate and web ACL."""
@@ -94,7 +96,9 @@ class QaEvalSettings(BaseModel):
         description="Maximum number of requests of one address in five minutes (WAF).",
     )
     architecture: Literal["arm64", "x86_64"] = Field(
-        "arm64", description="Processor architecture of tasks and functions."
+        "x86_64",
+        description="Processor architecture of tasks and functions; `arm64` costs a fifth less, "
+        "if both images have it.",
     )
     litellm_image: Image = Field(
         f"ghcr.io/berriai/litellm-database:v{server_versions()['litellm']}",
@@ -192,6 +196,14 @@ def _conflicts(chosen: QaEvalSettings) -> list[tuple[bool, str]]:
         _size_conflict("phoenix", chosen.phoenix_cpu, chosen.phoenix_memory),
         _network_conflict(chosen.vpc_cidr),
         _region_conflict(chosen),
+        (
+            chosen.region not in ZONES,
+            f"`region` {chosen.region} has no availability zones in zones.py: give one of {', '.join(ZONES)}",
+        ),
+        (
+            chosen.chatbot and chosen.region not in LEX_REGIONS,
+            f"`region` {chosen.region} has no Amazon Lex: give `chatbot: false`, or one of {', '.join(LEX_REGIONS)}",
+        ),
         (
             chosen.chatbot and chosen.chatbot_model not in chosen.model_groups,
             f"`chatbot_model` {chosen.chatbot_model} is not a model group: "

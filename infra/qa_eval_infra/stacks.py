@@ -18,6 +18,7 @@ from qa_eval_infra.chatbot import Chatbot
 from qa_eval_infra.data import Cache, Database, Secrets, generated_secret
 from qa_eval_infra.edge import Edge, EdgeStack, hosted_zone
 from qa_eval_infra.findings import accept_everywhere
+from qa_eval_infra.functions import function_architecture
 from qa_eval_infra.guardrail import Guardrail
 from qa_eval_infra.loadbalancer import LoadBalancer
 from qa_eval_infra.network import CloudFrontAddresses, Network
@@ -103,6 +104,7 @@ class HomeStack(cdk.Stack):
                 model=settings.chatbot_model,
                 alarm_topic=topic.topic,
                 log_retention=RETENTION[settings.log_retention_days],
+                architecture=function_architecture(settings),
             )
         accept_everywhere(self, settings)
         self._write_outputs(edge, operations, guardrail, secrets, experiment_key, chatbot_key)
@@ -146,11 +148,10 @@ def _connect(balancer: LoadBalancer, gateway: Gateway, phoenix: Phoenix, databas
 
 
 def _log_group(scope: Construct, settings: QaEvalSettings) -> logs.LogGroup:
-    name = f"/qa-eval/{settings.name}"
+    """The servers' log group. It has no name of ours: a last line written after its removal creates a group of that
+    name again, which would stand in the way of the next deployment."""
     retention = RETENTION[settings.log_retention_days]
-    return logs.LogGroup(
-        scope, "Logs", log_group_name=name, retention=retention, removal_policy=cdk.RemovalPolicy.DESTROY
-    )
+    return logs.LogGroup(scope, "Logs", retention=retention, removal_policy=cdk.RemovalPolicy.DESTROY)
 
 
 def _log_bucket(scope: Construct, settings: QaEvalSettings) -> s3.Bucket:
@@ -171,7 +172,8 @@ def build(settings: QaEvalSettings, output: str | None = None) -> cdk.App:
     """The CDK app with its stacks, to be synthesised into the folder `output`."""
     app = cdk.App(context=FLAGS, outdir=output, analytics_reporting=False)
     for name, value in {"project": "qa-eval", **settings.tags}.items():
-        cdk.Tags.of(app).add(name, value)
+        # A VPC origin in use refuses every change, also of its tags.
+        cdk.Tags.of(app).add(name, value, exclude_resource_types=["AWS::CloudFront::VpcOrigin"])
     us_east_1 = None
     if EdgeStack.is_needed(settings):
         us_east_1 = EdgeStack(app, f"{settings.name}-edge", settings, env=cdk.Environment(region=CLOUDFRONT_REGION))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -77,13 +79,30 @@ def test_readiness_leaves_one_metric_a_server(
 
 
 @pytest.fixture
-def ecs(monkeypatch: pytest.MonkeyPatch) -> Stubber:
-    """ECS's client with its answers written down beforehand."""
-    client = boto3.client("ecs", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y")
-    monkeypatch.setattr(boto3, "client", lambda service: client)
-    stubber = Stubber(client)
-    stubber.activate()
-    return stubber
+def aws(monkeypatch: pytest.MonkeyPatch) -> dict[str, Stubber]:
+    """ECS's and CloudFormation's clients, with their answers written down beforehand."""
+    clients = {
+        service: boto3.client(service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y")
+        for service in ("ecs", "cloudformation")
+    }
+    monkeypatch.setattr(boto3, "client", clients.__getitem__)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    stubbers = {service: Stubber(client) for service, client in clients.items()}
+    for stubber in stubbers.values():
+        stubber.activate()
+    return stubbers
+
+
+@pytest.fixture
+def ecs(aws: dict[str, Stubber]) -> Stubber:
+    """ECS's client, while CloudFormation updates the stack."""
+    stack_is(aws, "UPDATE_IN_PROGRESS")
+    return aws["ecs"]
+
+
+def stack_is(aws: dict[str, Stubber], status: str) -> None:
+    stack = {"StackName": "qa-eval", "CreationTime": datetime(2026, 11, 26, tzinfo=UTC), "StackStatus": status}
+    aws["cloudformation"].add_response("describe_stacks", {"Stacks": [stack]}, {"StackName": "stack"})
 
 
 PROPERTIES = {
@@ -133,8 +152,27 @@ def test_a_task_that_does_not_start_is_told(server: Server, ecs: Stubber) -> Non
     assert "RESOURCE:CPU" in server.put[0]["Reason"]
 
 
+def test_a_permission_that_is_on_its_way_is_waited_for(server: Server, ecs: Stubber) -> None:
+    for _ in range(3):
+        ecs.add_client_error("run_task", "AccessDeniedException", "not allowed yet")
+    ecs.add_response("run_task", {"tasks": [], "failures": [{"reason": "RESOURCE:CPU"}]}, RUN)
+    load("run_task").lambda_handler(event(server, "Update"), None)
+    assert "RESOURCE:CPU" in server.put[0]["Reason"], "it was asked until it was allowed"
+    ecs.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"])
+def test_a_rollback_runs_no_migration_and_does_not_fail(server: Server, aws: dict[str, Stubber], status: str) -> None:
+    """A second failure would leave the stack in UPDATE_ROLLBACK_FAILED."""
+    stack_is(aws, status)
+    load("run_task").lambda_handler(event(server, "Update"), None)
+    assert server.put[0]["Status"] == "SUCCESS"
+    aws["ecs"].assert_no_pending_responses()
+
+
 def test_whatever_happens_cloudformation_gets_an_answer(server: Server, ecs: Stubber) -> None:
-    ecs.add_client_error("run_task", "AccessDeniedException", "not allowed")
+    for _ in range(7):
+        ecs.add_client_error("run_task", "AccessDeniedException", "not allowed")
     load("run_task").lambda_handler(event(server, "Create"), None)
     assert server.put[0]["Status"] == "FAILED"
     assert "not allowed" in server.put[0]["Reason"]

@@ -19,7 +19,7 @@ CHOICES = {
         *("nat_gateways=2", "vpc_endpoints=true", "cache_replica=true", "container_insights=true"),
         *("gateway_cpu=4096", "gateway_memory=8192", "gateway_tasks_min=2", "database_max_acu=16"),
     ),
-    "x86 elsewhere": ("architecture=x86_64", "region=us-west-2", "name=other", "guardrail_strength=LOW"),
+    "ARM elsewhere": ("architecture=arm64", "region=us-west-2", "name=other", "guardrail_strength=LOW"),
     "watched": ("alarm_email=a@example.org", "monthly_budget=50", "log_retention_days=365", "tags={team: qa}"),
 }
 

@@ -6,8 +6,11 @@ What must differ on this machine is named in `ADDED`, `REPLACED` and `LEFT_OUT`,
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import pytest
 from templates import Platform
 
 from qa_eval.blueprint import secrets
+from qa_eval.blueprint.budgets import LOAD_BALANCER_IDLE, SERVER_KEEPALIVE
 from qa_eval.stack import environments, health, ports, processes, servers
 from qa_eval.stack.processes import Server
 
@@ -67,15 +71,16 @@ def container(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> I
     }
     assert here.keys() == ADDED.keys() | REPLACED.keys()
     kept = {name: value for name, value in given.items() if name not in LEFT_OUT}
+    assert described["EntryPoint"] == ["python3"]
+    option, start = described["Command"]
+    launch = str(Path(str(servers.__file__)).with_name("launch.py"))
     server = Server(
         name="phoenix",
         title="Phoenix",
         command=(
             str(environment.python),
-            "-P",
-            str(Path(str(servers.__file__)).with_name("launch.py")),
-            "phoenix",
-            "serve",
+            option,
+            f"import runpy; runpy.run_path({launch!r})['keep_grpc_on_loopback']()\n{start}",
         ),
         settings={**kept, **here, **generated},
         port=port,
@@ -115,3 +120,19 @@ def test_its_health_check_says_that_it_lives(container: Container) -> None:
     assert kind == "CMD"
     here = [argument.replace("6006", container.url.rpartition(":")[2]) for argument in arguments]
     assert subprocess.run([str(container.python), *here], check=False).returncode == 0
+
+
+def test_it_keeps_an_idle_connection_longer_than_uvicorn_does_by_itself(container: Container) -> None:
+    """The load balancer, which keeps it for 110 s, would otherwise answer 502 now and then."""
+    with closing(HTTPConnection("127.0.0.1", int(container.url.rpartition(":")[2]), timeout=10)) as kept:
+        for pause in (6, 0):  # uvicorn closes after 5 s
+            kept.request("GET", "/healthz")
+            assert kept.getresponse().read() is not None
+            first = kept.sock
+            time.sleep(pause)
+        assert kept.sock is first, "http.client opens another connection where the server closed this one"
+
+
+def test_it_outlasts_the_load_balancer(platform: Platform) -> None:
+    assert SERVER_KEEPALIVE > LOAD_BALANCER_IDLE
+    assert f"timeout_keep_alive={SERVER_KEEPALIVE}" in platform.container("PhoenixTask")["Command"][1]

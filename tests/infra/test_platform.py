@@ -15,6 +15,7 @@ from qa_eval.blueprint.health import HEALTH, container_check
 from qa_eval.blueprint.routes import PORTS
 from qa_eval.blueprint.secrets import SECRETS
 from qa_eval.blueprint.versions import server_versions
+from qa_eval_infra.zones import EXCLUDED, ZONES
 
 
 def environment(container: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def test_the_cluster_is_fargate_and_both_servers_are_pinned(platform: Platform) 
     assert phoenix["Image"] == f"docker.io/arizephoenix/phoenix:version-{versions['arize-phoenix']}"
     for task in platform.all("AWS::ECS::TaskDefinition").values():
         assert task["RequiresCompatibilities"] == ["FARGATE"]
-        assert task["RuntimePlatform"] == {"CpuArchitecture": "ARM64", "OperatingSystemFamily": "LINUX"}
+        assert task["RuntimePlatform"] == {"CpuArchitecture": "X86_64", "OperatingSystemFamily": "LINUX"}
 
 
 def test_the_servers_listen_where_the_design_says(platform: Platform) -> None:
@@ -93,6 +94,7 @@ def test_the_gateway_scales_between_the_chosen_bounds(synthesise: Synthesise) ->
         for policy in platform.all("AWS::ApplicationAutoScaling::ScalingPolicy").values()
     }
     assert kinds == {"ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget"}
+    assert "DesiredCount" not in platform.only("AWS::ECS::Service", "Gateway"), "an update would undo the scaling"
 
 
 def test_the_migration_runs_once_before_the_gateway(platform: Platform) -> None:
@@ -122,6 +124,29 @@ def test_a_new_configuration_is_a_new_task_definition(
     ]
     assert keys[0] != keys[1]
     assert (platform.folder / f"asset.{keys[0]}").read_bytes() == platform.settings.config_file.read_bytes()
+
+
+def test_an_old_task_may_still_read_its_own_configuration(platform: Platform) -> None:
+    readers = [
+        statement["Resource"]
+        for name, policy in platform.all("AWS::IAM::Policy").items()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "s3:GetObject" and "TaskRole" in name
+    ]
+    assert len(readers) == 2, "the gateway and its migration"
+    assert all(json.dumps(each).endswith('/*.yaml"]]}') for each in readers)
+
+
+def test_the_migration_may_run_the_next_revision_too(platform: Platform) -> None:
+    """What CloudFormation grants with an update may reach IAM after the function needs it."""
+    (run,) = [
+        statement
+        for name, policy in platform.all("AWS::IAM::Policy").items()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "ecs:RunTask"
+    ]
+    assert json.dumps(run["Resource"]).endswith(':*"]]}')
+    assert "ecs:cluster" in run["Condition"]["ArnEquals"]
 
 
 def test_no_secret_is_in_a_plain_environment_variable(platform: Platform) -> None:
@@ -238,6 +263,33 @@ def test_with_a_domain_the_origin_is_encrypted_and_both_records_stand(named_plat
     certificates = named_platform.all("AWS::CertificateManager::Certificate")
     assert len(certificates) == 2, "one in us-east-1 for CloudFront, one at home for the load balancer"
     assert {each["ValidationMethod"] for each in certificates.values()} == {"DNS"}
+
+
+def test_zones_are_chosen_by_ids_and_lack_nothing(synthesise: Synthesise) -> None:
+    for platform in (
+        synthesise(),
+        synthesise("architecture=arm64", "region=us-west-2", "name=other", "guardrail_strength=LOW"),
+    ):
+        subnets = platform.all("AWS::EC2::Subnet").values()
+        assert {each["AvailabilityZoneId"] for each in subnets} == set(ZONES[platform.settings.region])
+        assert not any("AvailabilityZone" in each for each in subnets)
+        assert "Fn::GetAZs" not in json.dumps(platform.home)
+    assert not EXCLUDED & {zone for zones in ZONES.values() for zone in zones}
+
+
+def test_nothing_changes_at_a_vpc_origin_in_use(
+    platform: Platform, named_platform: Platform, synthesise: Synthesise
+) -> None:
+    tagged = synthesise("tags={team: qa}")
+    assert platform.all("AWS::CloudFront::VpcOrigin") == tagged.all("AWS::CloudFront::VpcOrigin")
+    plain, encrypted = (each.all("AWS::CloudFront::VpcOrigin") for each in (platform, named_platform))
+    assert not plain.keys() & encrypted.keys(), "another protocol is another resource"
+    names = [next(iter(each.values()))["VpcOriginEndpointConfig"]["Name"] for each in (plain, encrypted)]
+    assert names == ["qa-eval-http", "qa-eval-https"]
+
+
+def test_no_log_group_has_a_name_that_a_late_line_could_take(platform: Platform) -> None:
+    assert not [name for name, each in platform.all("AWS::Logs::LogGroup").items() if "LogGroupName" in each]
 
 
 def test_without_a_domain_only_the_private_connection_is_plain(platform: Platform) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import botocore.session
 import pytest
 
+from qa_eval.blueprint.bot import REGIONS
 from qa_eval.errors import InputError
 from qa_eval_infra.settings import QaEvalSettings, load_settings
 
@@ -49,6 +51,11 @@ def _shown(default: object) -> str:
         (["domain=http://x", "hosted_zone_id=Z1"], "`domain` cannot be 'http://x'"),
         (["load_balancer=public"], "would be unencrypted"),
         (["region=eu-west-1"], "`region` eu-west-1 cannot call us."),
+        (
+            ["region=us-east-2"],
+            "`region` us-east-2 has no Amazon Lex: give `chatbot: false`, or one of us-east-1, us-west-2",
+        ),
+        (["region=us-west-1"], "`region` us-west-1 has no Amazon Lex"),
         (["gateway_cpu=300"], "`gateway_cpu` 300 is not a Fargate size: give one of 256, 512"),
         (["phoenix_memory=512"], "`phoenix_memory` 512 is not available with 512 CPU units: give 1024 to 4096 MiB"),
         (["gateway_tasks_min=9"], "`gateway_tasks_min` is above"),
@@ -81,3 +88,7 @@ def test_files_that_hold_no_settings(content: str, tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         load_settings(tmp_path / "none.yaml")
+
+
+def test_the_regions_of_lex_are_those_that_aws_publishes() -> None:
+    assert set(REGIONS) == set(botocore.session.get_session().get_available_regions("lexv2-models"))

@@ -27,12 +27,11 @@ def helper_function(
     """The function in `folder`, with permission only to write its log."""
     role = iam.Role(scope, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
     log_group.grant_write(role)
-    arm = settings.architecture == "arm64"
     return lambda_.Function(
         scope,
         "Function",
         runtime=lambda_.Runtime.PYTHON_3_14,
-        architecture=lambda_.Architecture.ARM_64 if arm else lambda_.Architecture.X86_64,
+        architecture=function_architecture(settings),
         handler="handler.lambda_handler",
         # Bytecode would change the asset's digest with every synthesis.
         code=lambda_.Code.from_asset(str(Path(__file__).parent / folder), exclude=["__pycache__", "*.pyc"]),
@@ -42,3 +41,8 @@ def helper_function(
         environment=environment,
         description=description,
     )
+
+
+def function_architecture(settings: QaEvalSettings) -> lambda_.Architecture:
+    """The functions' processor architecture."""
+    return lambda_.Architecture.ARM_64 if settings.architecture == "arm64" else lambda_.Architecture.X86_64

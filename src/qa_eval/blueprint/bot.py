@@ -14,6 +14,11 @@ IDLE_SESSION_S: Final = 300
 """Lex ends a session that is idle for so long."""
 CONCURRENCY: Final = 25
 """Concurrent conversations that Lex allows on an alias."""
+REGIONS: Final = (
+    *("us-east-1", "us-west-2", "ca-central-1", "eu-west-1", "eu-west-2", "eu-central-1"),
+    *("ap-southeast-1", "ap-southeast-2", "ap-northeast-1", "ap-northeast-2", "af-south-1"),
+)
+"""The regions with Amazon Lex V2. Source: its service endpoints in the AWS General Reference."""
 
 FALLBACK_INTENT: Final = INTENTS[0]
 """The intent of every message that is not one of the utterances."""

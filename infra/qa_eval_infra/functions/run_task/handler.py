@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
 WAITER: Any = {"Delay": 10, "MaxAttempts": 80}
 """Polling of the task: shorter than the function's own 15 minutes, so that a failure is reported."""
+PERMISSION_TRIES = 7
+PERMISSION_PAUSE_S = 10
+"""IAM passes a new permission on within about a minute."""
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> None:
-    """Run the task for a new or changed resource; a deletion needs nothing."""
+    """Run the task for a new or changed resource; a deletion and a rollback need nothing."""
     reason = None
     if event["RequestType"] != "Delete":
         try:
-            reason = run(event["ResourceProperties"])
+            # A rollback brings back an older task, and the database, which is ahead of it, stays as it is. A failure
+            # here would leave the stack in a state that only support can mend.
+            if not is_rolling_back(event["StackId"]):
+                reason = run(event["ResourceProperties"])
         except Exception as error:
             reason = f"The task could not be run: {error}"
     respond(event, reason)
 
 
+def is_rolling_back(stack: str) -> bool:
+    """Whether CloudFormation brings back the stack's last version."""
+    (described,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return "ROLLBACK" in described["StackStatus"]
+
+
 def run(wanted: dict[str, Any]) -> str | None:
     """Run the task to completion; return why it failed, or None."""
     ecs = boto3.client("ecs")
-    network = {
-        "subnets": wanted["Subnets"],
-        "securityGroups": wanted["SecurityGroups"],
-        "assignPublicIp": wanted["AssignPublicIp"],
-    }
-    started = ecs.run_task(
-        cluster=wanted["Cluster"],
-        taskDefinition=wanted["TaskDefinition"],
-        launchType="FARGATE",
-        networkConfiguration={"awsvpcConfiguration": network},
-    )
+    started = start(ecs, wanted)
     if started["failures"]:
         return f"The task did not start: {started['failures'][0].get('reason')}"
     where = {"cluster": wanted["Cluster"], "tasks": [started["tasks"][0]["taskArn"]]}
@@ -45,6 +49,29 @@ def run(wanted: dict[str, Any]) -> str | None:
     if all(container.get("exitCode") == 0 for container in task["containers"]):
         return None
     return f"The task failed ({task.get('stoppedReason')}): see the log streams that begin with migration/"
+
+
+def start(ecs: Any, wanted: dict[str, Any]) -> Any:
+    """Start the task, waiting for a permission that is still on its way."""
+    network = {
+        "subnets": wanted["Subnets"],
+        "securityGroups": wanted["SecurityGroups"],
+        "assignPublicIp": wanted["AssignPublicIp"],
+    }
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return ecs.run_task(
+                cluster=wanted["Cluster"],
+                taskDefinition=wanted["TaskDefinition"],
+                launchType="FARGATE",
+                networkConfiguration={"awsvpcConfiguration": network},
+            )
+        except ClientError as error:
+            if tries == PERMISSION_TRIES or error.response["Error"]["Code"] != "AccessDeniedException":
+                raise
+            time.sleep(PERMISSION_PAUSE_S)
 
 
 def respond(event: dict[str, Any], reason: str | None) -> None:
