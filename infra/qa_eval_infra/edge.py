@@ -59,11 +59,6 @@ class EdgeStack(cdk.Stack):
             self.certificate = acm.Certificate(self, "Certificate", domain_name=settings.domain, validation=validation)
         self.web_acl_arn: str | None = _web_acl(self, settings).attr_arn if settings.waf else None
 
-    @staticmethod
-    def is_needed(settings: QaEvalSettings) -> bool:
-        """Whether the settings need this stack."""
-        return settings.waf or settings.domain is not None
-
 
 def _web_acl(scope: Construct, settings: QaEvalSettings) -> waf.CfnWebACL:
     rules = [_rate_rule(settings.rate_limit)]

@@ -19,8 +19,8 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from qa_eval.blueprint.gateway import PREFIX
-from qa_eval.blueprint.health import HEALTH
-from qa_eval.blueprint.routes import ROUTES, Server
+from qa_eval.blueprint.health import readiness_urls
+from qa_eval.blueprint.routes import Server
 from qa_eval_infra.data import Database
 from qa_eval_infra.functions import helper_function
 from qa_eval_infra.loadbalancer import LoadBalancer
@@ -60,16 +60,16 @@ class Readiness(Construct):
     ) -> None:
         super().__init__(scope, id)
         self._namespace = f"{NAMESPACE}/{settings.name}"
-        probes: dict[Server, str] = {
-            route.server: f"{url}{route.strip}{HEALTH[route.server].readiness}" for route in ROUTES
-        }
         function = helper_function(
             self,
             folder="readiness",
             settings=settings,
             log_group=log_group,
             timeout=cdk.Duration.seconds(45),
-            environment={"NAMESPACE": self._namespace, "PROBES": cdk.Stack.of(self).to_json_string(probes)},
+            environment={
+                "NAMESPACE": self._namespace,
+                "PROBES": cdk.Stack.of(self).to_json_string(readiness_urls(url)),
+            },
             description="Checks the readiness of the gateway and Phoenix every minute",
         )
         events.Rule(

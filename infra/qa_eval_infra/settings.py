@@ -156,6 +156,16 @@ class QaEvalSettings(BaseModel):
         return read_config(self.config)
 
     @property
+    def edge_stack(self) -> str:
+        """The name of the stack in CloudFront's region."""
+        return f"{self.name}-edge"
+
+    @property
+    def needs_edge_stack(self) -> bool:
+        """Whether CloudFront's region has a stack: for a web ACL or a certificate."""
+        return self.waf or self.domain is not None
+
+    @property
     def config_file(self) -> Path:
         """The path of the gateway's configuration."""
         return self.config or config_path()

@@ -30,6 +30,8 @@ FLAGS: Final[dict[str, Any]] = {
     # References to the stack in us-east-1 use CloudFormation's own function, not custom resources of CDK.
     "@aws-cdk/core:defaultCrossStackReferences": "weak",
     "@aws-cdk/aws-iam:minimizePolicies": True,
+    # CloudFormation hands a stack's own tags on to every resource, also to a VPC origin, which refuses changes.
+    "@aws-cdk/core:explicitStackTags": True,
     "@aws-cdk/core:checkSecretUsage": True,
     "@aws-cdk/aws-ecs:enableImdsBlockingDeprecatedFeature": False,
     "@aws-cdk/aws-ecs:disableExplicitDeploymentControllerForCircuitBreaker": True,
@@ -172,17 +174,23 @@ def build(settings: QaEvalSettings, output: str | None = None) -> cdk.App:
     """The CDK app with its stacks, to be synthesised into the folder `output`."""
     app = cdk.App(context=FLAGS, outdir=output, analytics_reporting=False)
     for name, value in {"project": "qa-eval", **settings.tags}.items():
-        # A VPC origin in use refuses every change, also of its tags.
+        # See FLAGS on stack tags.
         cdk.Tags.of(app).add(name, value, exclude_resource_types=["AWS::CloudFront::VpcOrigin"])
     us_east_1 = None
-    if EdgeStack.is_needed(settings):
-        us_east_1 = EdgeStack(app, f"{settings.name}-edge", settings, env=cdk.Environment(region=CLOUDFRONT_REGION))
+    if settings.needs_edge_stack:
+        us_east_1 = EdgeStack(
+            app,
+            settings.edge_stack,
+            settings,
+            env=cdk.Environment(region=CLOUDFRONT_REGION),
+            description=f"{outputs.DESCRIPTION}: what CloudFront needs in this region",
+        )
     HomeStack(
         app,
         settings.name,
         settings,
         us_east_1,
         env=cdk.Environment(region=settings.region),
-        description="qa-eval: a LiteLLM gateway and Arize Phoenix behind CloudFront",
+        description=f"{outputs.DESCRIPTION}: a LiteLLM gateway and Arize Phoenix behind CloudFront",
     )
     return app

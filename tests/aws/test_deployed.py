@@ -78,3 +78,31 @@ def test_without_credentials_it_says_what_to_do() -> None:
         match=r"^No valid AWS credentials \(Unable to locate credentials\): sign in, for",
     ):
         deployed.find("qa-eval", "us-east-1")
+
+
+def described(text: str | None) -> dict[str, Any]:
+    (made,) = stack()["Stacks"]
+    return {"Stacks": [{**made, "StackId": "arn:stack", **({"Description": text} if text else {})}]}
+
+
+def test_a_stack_of_ours_is_deleted_and_waited_for(cloudformation: Stubber) -> None:
+    cloudformation.add_response("describe_stacks", described("qa-eval: what CloudFront needs in this region"))
+    cloudformation.add_response("delete_stack", {}, {"StackName": "qa-eval-edge"})
+    gone = {"Stacks": [{**described(None)["Stacks"][0], "StackStatus": "DELETE_COMPLETE"}]}
+    cloudformation.add_response("describe_stacks", gone, {"StackName": "arn:stack"})
+    assert deployed.delete_stack("qa-eval-edge", "us-east-1")
+    cloudformation.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("text", ["a stack of somebody else", None])
+def test_another_stack_of_that_name_is_left_alone(cloudformation: Stubber, text: str | None) -> None:
+    cloudformation.add_response("describe_stacks", described(text))
+    assert not deployed.delete_stack("qa-eval-edge", "us-east-1")
+    cloudformation.assert_no_pending_responses()
+
+
+def test_a_stack_that_is_not_there_has_no_status_and_is_not_deleted(cloudformation: Stubber) -> None:
+    for _ in range(2):
+        cloudformation.add_client_error("describe_stacks", "ValidationError", "Stack with id x does not exist")
+    assert deployed.stack_status("x") is None
+    assert not deployed.delete_stack("x", "us-east-1")

@@ -13,7 +13,7 @@ from qa_eval.aws import deployed
 from qa_eval.aws.deployed import DeployedStack
 from qa_eval.blueprint import outputs
 from qa_eval.cli.main import app
-from qa_eval.deployment import cdk, images, keys, smoke
+from qa_eval.deployment import cdk, images, keys, readiness, smoke
 from qa_eval.errors import DeploymentError, InputError
 from qa_eval.experiment import prices
 from qa_eval.experiment.metadata import Servers
@@ -33,6 +33,9 @@ def run(*arguments: str) -> Any:
 
 class Recorded(list[str]):
     """What happened, in its order."""
+
+    status: str | None = "UPDATE_COMPLETE"
+    """CloudFormation's status of the stack."""
 
     keys: tuple[keys.VirtualKey, ...] = ()
     findings: tuple[str, ...] = ()
@@ -68,6 +71,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
     monkeypatch.setattr(images, "pin", pin)
     monkeypatch.setattr(cdk, "run", lambda verb, assembly, more=(): happened.append(" ".join([verb, *more])))
     monkeypatch.setattr(keys, "provide", provide)
+    monkeypatch.setattr(deployed, "stack_status", lambda name, region: happened.status)
+    monkeypatch.setattr(deployed, "delete_stack", lambda name, region: happened.append(f"delete {name} {region}"))
+    monkeypatch.setattr(readiness, "wait_until_ready", lambda url, on_progress: happened.append("ready"))
     monkeypatch.setattr(deployed, "platform_outputs", lambda name, region=None: TOLD)
     monkeypatch.setattr(deployed, "read_secret", lambda secret, region=None: "the-master-key")
     monkeypatch.setattr(
@@ -82,11 +88,56 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
 def test_deploy_checks_pins_deploys_hands_out_keys_and_tries(recorded: Recorded, tmp_path: Path) -> None:
     done = run("deploy", "--yes", "--set", "chatbot=false")
     assert done.exit_code == 0, done.output
-    assert recorded == ["pin", "pin", "deploy --require-approval never", "keys", "prices", "guardrail", "experiment"]
-    assert "qa-eval works: https://d1.cloudfront.net" in done.output
+    assert recorded == [
+        *("pin", "pin", "deploy --require-approval never", "ready", "keys", "prices", "guardrail", "experiment")
+    ]
+    assert "qa-eval is deployed: https://d1.cloudfront.net" in done.output
     template = (tmp_path / "cdk.out" / "qa-eval.template.json").read_text()
     assert f"ghcr.io/berriai/litellm-database@sha256:{'0' * 64}" in template
     assert "the-master-key" not in done.output
+
+
+def protected(template: Path) -> bool:
+    database, *_ = [
+        each["Properties"]
+        for each in json.loads(template.read_text())["Resources"].values()
+        if each["Type"] == "AWS::RDS::DBCluster"
+    ]
+    return bool(database["DeletionProtection"])
+
+
+@pytest.mark.parametrize("status", [None, "ROLLBACK_COMPLETE"])
+def test_a_first_deployment_is_protected_only_after_it_was_verified(
+    status: str | None, recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is protected from deletion cannot be rolled back."""
+    recorded.status = status
+    template, seen = tmp_path / "cdk.out" / "qa-eval.template.json", []
+    monkeypatch.setattr(cdk, "run", lambda verb, assembly, more=(): seen.append((verb, protected(template), *recorded)))
+    assert run("deploy", "--yes", "--set", "chatbot=false").exit_code == 0
+    first, second = seen
+    assert first == ("deploy", False, "pin", "pin")
+    assert second == ("deploy", True, "pin", "pin", "ready", "keys", "prices", "guardrail", "experiment")
+
+
+def test_a_first_deployment_with_a_finding_stays_removable(recorded: Recorded, tmp_path: Path) -> None:
+    recorded.status, recorded.findings = None, ("claude-haiku does not answer: HTTP 403, no access.",)
+    assert run("deploy", "--yes", "--set", "chatbot=false").exit_code == 1
+    assert not protected(tmp_path / "cdk.out" / "qa-eval.template.json")
+
+
+def test_an_update_keeps_the_protection(recorded: Recorded, tmp_path: Path) -> None:
+    recorded.status = "UPDATE_ROLLBACK_COMPLETE"
+    assert run("deploy", "--yes", "--set", "chatbot=false").exit_code == 0
+    assert [each for each in recorded if each.startswith("deploy")] == ["deploy --require-approval never"]
+    assert protected(tmp_path / "cdk.out" / "qa-eval.template.json")
+
+
+@pytest.mark.parametrize("command", [["deploy", "--no-smoke"], ["destroy", "--set", "deletion_protection=false"]])
+def test_the_stack_in_cloudfronts_region_is_not_left_behind(command: list[str], recorded: Recorded) -> None:
+    """CDK forgets a stack that the settings do not name any more."""
+    assert run(*command, "--yes", "--set", "waf=false").exit_code == 0
+    assert recorded[-1] == "delete qa-eval-edge us-east-1"
 
 
 def test_the_keys_are_bound_to_models_and_budgets(recorded: Recorded) -> None:
@@ -96,7 +147,7 @@ def test_the_keys_are_bound_to_models_and_budgets(recorded: Recorded) -> None:
     assert "qa" in experiments.models
     assert (chatbot.secret, chatbot.models, chatbot.budget_usd) == ("arn:chatbot", ("nova-lite",), 20)
     assert recorded[2] == "deploy --require-approval broadening", "without --yes the CDK command asks"
-    assert recorded[-2:] == ["keys", "prices"]
+    assert recorded[-3:] == ["ready", "keys", "prices"]
 
 
 def test_a_finding_of_the_smoke_test_fails_the_command(recorded: Recorded) -> None:

@@ -42,6 +42,11 @@ def blocks(page: Path, language: str) -> list[str]:
     return [content for found, content in BLOCK.findall(page.read_text()) if found == language]
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=name)
+def test_no_merge_was_left_half_done(page: Path) -> None:
+    assert not re.findall(r"^(?:<{7}|={7}|>{7})(?: .*)?$", page.read_text(), re.MULTILINE)
+
+
 # The site
 
 

@@ -11,22 +11,25 @@ from qa_eval_infra.settings import load_settings
 
 @pytest.fixture(scope="session")
 def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
-    """Synthesises with settings, checked by cdk-nag: a finding that nobody accepted is an error."""
+    """Synthesises with settings; `checked` by cdk-nag and cdk-preflight, whose findings raise an error."""
     prepare()
     import aws_cdk as cdk
     from cdk_nag import AwsSolutionsChecks
+    from cdk_preflight import Preflight
 
     from qa_eval_infra.stacks import build
 
-    made: dict[tuple[str, ...], Platform] = {}
+    made: dict[tuple[object, ...], Platform] = {}
 
-    def make(*flags: str) -> Platform:
-        key = tuple(sorted(flags))
+    def make(*flags: str, checked: bool = False) -> Platform:
+        key = (checked, *sorted(flags))
         if key not in made:
             settings = load_settings(assignments=flags)
             folder = tmp_path_factory.mktemp("cdk")
             app = build(settings, str(folder))
-            cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+            if checked:
+                cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+                Preflight.apply(app)
             app.synth()
             made[key] = Platform(settings, folder)
         return made[key]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cfnlint.api
 import cloudformation_validate as validate
 import pytest
+from aws_cdk import aws_elasticloadbalancingv2 as elb
+from cdk_preflight import Preflight
 from templates import DOMAIN, Platform, Synthesise
+
+from qa_eval_infra.settings import load_settings
+from qa_eval_infra.stacks import build
 
 CHOICES = {
     "as it is": (),
@@ -26,7 +32,7 @@ CHOICES = {
 
 @pytest.fixture(params=CHOICES, scope="module")
 def choice(request: pytest.FixtureRequest, synthesise: Synthesise) -> Platform:
-    return synthesise(*CHOICES[request.param])
+    return synthesise(*CHOICES[request.param], checked=True)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,17 @@ def test_cloudformation_validate_finds_no_error(choice: Platform, engine: valida
 
 @pytest.mark.parametrize("name", ["as it is", "public load balancer", "large"])
 def test_cfn_lint_finds_no_error(name: str, synthesise: Synthesise) -> None:
-    for text in synthesise(*CHOICES[name]).templates.values():
+    for text in synthesise(*CHOICES[name], checked=True).templates.values():
         matches = cfnlint.api.lint(text, regions=["us-east-1"])
         assert {match.rule.id for match in matches} <= {"W3005"}
+
+
+def test_what_aws_would_refuse_is_found_before(tmp_path: Path) -> None:
+    """The rules of cdk-preflight, which `choice` has passed, are at work: a planted mistake is an error."""
+    app = build(load_settings(), str(tmp_path))
+    (balancer,) = [each for each in app.node.find_all() if isinstance(each, elb.CfnLoadBalancer)]
+    idle = elb.CfnLoadBalancer.LoadBalancerAttributeProperty(key="idle_timeout.timeout_seconds", value="5000")
+    balancer.load_balancer_attributes = [idle]
+    Preflight.apply(app)
+    with pytest.raises(RuntimeError, match=r"idle_timeout\.timeout_seconds is 5000"):
+        app.synth()

@@ -102,9 +102,11 @@ def completion(text: str | None, **headers: str) -> web.Response:
     )
 
 
-def error(status: int, message: str = "it failed", fields: Any = None, **headers: str) -> web.Response:
+def error(
+    status: int, message: str = "it failed", fields: Any = None, kind: str = "error", **headers: str
+) -> web.Response:
     """An error as LiteLLM gives it."""
-    body = {"message": message, "type": "error", "code": str(status), "provider_specific_fields": fields}
+    body = {"message": message, "type": kind, "code": str(status), "provider_specific_fields": fields}
     return web.json_response({"error": body}, status=status, headers=headers)
 
 

@@ -7,6 +7,7 @@ and their keys, which are never shown.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -62,23 +63,56 @@ def platform_outputs(name: str, region: str | None = None) -> dict[str, str]:
     return found
 
 
+def stack_status(name: str, region: str | None = None) -> str | None:
+    """CloudFormation's status of any stack, or None if there is none.
+
+    Raises:
+        DeploymentError: AWS refuses.
+    """
+    found = _describe(name, region)
+    return str(found["StackStatus"]) if found else None
+
+
+def delete_stack(name: str, region: str) -> bool:
+    """Delete a stack of ours, and wait for it; return whether there was one.
+
+    Raises:
+        DeploymentError: AWS refuses, or a resource cannot be deleted.
+    """
+    found = _describe(name, region)
+    if found is None or not str(found.get("Description", "")).startswith(outputs.DESCRIPTION):
+        return False
+    with aws_errors():
+        cloudformation = client("cloudformation", region)
+        cloudformation.delete_stack(StackName=name)
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=str(found["StackId"]))
+    return True
+
+
 def stack_outputs(name: str, region: str | None = None) -> dict[str, str]:
     """The outputs of any stack.
 
     Raises:
         DeploymentError: The stack does not exist, or AWS refuses.
     """
+    stack = _describe(name, region)
+    if stack is None:
+        raise DeploymentError(
+            f"The stack {name!r} does not exist: check its name and region (AWS_REGION), or deploy it with "
+            "`qa-eval infra deploy`."
+        )
+    return {str(output["OutputKey"]): str(output["OutputValue"]) for output in stack.get("Outputs", [])}
+
+
+def _describe(name: str, region: str | None) -> dict[str, Any] | None:
     with aws_errors():
         try:
             (stack,) = client("cloudformation", region).describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             if "does not exist" not in str(error):
                 raise
-            raise DeploymentError(
-                f"The stack {name!r} does not exist: check its name and region (AWS_REGION), or deploy it with "
-                "`qa-eval infra deploy`."
-            ) from None
-    return {str(output["OutputKey"]): str(output["OutputValue"]) for output in stack.get("Outputs", [])}
+            return None
+    return dict(stack)
 
 
 def read_secret(secret: str, region: str | None = None) -> str:

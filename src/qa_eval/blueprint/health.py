@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from qa_eval.blueprint.routes import PORTS, Server
+from qa_eval.blueprint.routes import PORTS, ROUTES, Server
 
 _CHECK: Final = """\
 import http.client
@@ -30,6 +30,15 @@ HEALTH: Final[dict[Server, Health]] = {
     "litellm": Health(liveness="/health/liveliness", readiness="/health/readiness"),
     "phoenix": Health(liveness="/healthz", readiness="/readyz"),
 }
+
+
+def readiness_urls(platform: str) -> dict[Server, str]:
+    """Where each server says from outside whether it is ready.
+
+    Args:
+        platform: The platform's public URL; CDK tokens are allowed.
+    """
+    return {route.server: f"{platform}{route.strip}{HEALTH[route.server].readiness}" for route in ROUTES}
 
 
 def container_check(server: Server, *, port: int | None = None, timeout: int = 5) -> tuple[str, ...]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+DESCRIPTION: Final = "qa-eval"
+"""How the description of every stack of ours begins."""
+
 GATEWAY_URL: Final = "GatewayUrl"
 PHOENIX_URL: Final = "PhoenixUrl"
 DASHBOARD_URL: Final = "DashboardUrl"

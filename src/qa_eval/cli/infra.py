@@ -60,21 +60,29 @@ def deploy(
     min_f1: Annotated[float, typer.Option(metavar="F1", help="Minimum F1 of that experiment, 0 to 1.")] = 0.5,
 ) -> None:
     """Check the gateway's configuration, deploy, provide keys, and verify. Exit code 1: there are findings."""
-    from qa_eval.deployment import cdk, release
+    from qa_eval.deployment import release
 
     if not 0 <= min_f1 <= 1:
         raise InputError(f"--min-f1 must be from 0 to 1, not {min_f1:g}.")
     chosen = _settings(settings, set_)
     _check(chosen)
-    written = _synth(release.pin_images(chosen, _say), output)
+    pinned = release.pin_images(chosen, _say)
     if bootstrap:
         release.bootstrap(chosen)
-    cdk.run("deploy", written, ["--require-approval", "never" if yes else "broadening"])
+    is_first = release.is_first(chosen)
+    _deploy(release.unprotected(pinned) if is_first else pinned, output, yes)
+    release.wait_until_ready(chosen, _say)
     release.provide_keys(chosen, _say)
     if problem := release.price_models(chosen):
         _say(problem)
     if smoke:
         _verify(chosen, min_f1)
+    if is_first and chosen.deletion_protection:
+        _say("Protecting database and load balancer from deletion ...")
+        _deploy(pinned, output, yes)
+    if not chosen.needs_edge_stack:
+        release.remove_edge(chosen, _say)
+    typer.echo(f"{chosen.name} is deployed: {release.gateway_url(chosen)}")
 
 
 @app.command()
@@ -123,7 +131,7 @@ def destroy(
     settings: SettingsFile = None, set_: SettingFlags = None, output: Output = FOLDER, yes: Yes = False
 ) -> None:
     """Destroy the stacks, after listing what is retained."""
-    from qa_eval.deployment import cdk
+    from qa_eval.deployment import cdk, release
 
     chosen = _settings(settings, set_)
     if chosen.deletion_protection:
@@ -139,6 +147,8 @@ def destroy(
         )
     typer.echo("  CDK's own bootstrap stacks with the uploaded assets (retained)", err=True)
     cdk.run("destroy", written, ["--force"] if yes else [])
+    if not chosen.needs_edge_stack:
+        release.remove_edge(chosen, _say)
 
 
 def _settings(file: Path | None, flags: list[str] | None) -> QaEvalSettings:
@@ -177,4 +187,9 @@ def _verify(chosen: QaEvalSettings, min_f1: float) -> None:
         typer.echo(finding)
     if findings:
         raise typer.Exit(1)
-    typer.echo(f"{chosen.name} works: {release.gateway_url(chosen)}")
+
+
+def _deploy(pinned: QaEvalSettings, output: Path, yes: bool) -> None:
+    from qa_eval.deployment import cdk
+
+    cdk.run("deploy", _synth(pinned, output), ["--require-approval", "never" if yes else "broadening"])

@@ -17,7 +17,7 @@ from qa_eval.aws.lex import LexBot
 from qa_eval.blueprint import outputs
 from qa_eval.blueprint.gateway import load_content
 from qa_eval.blueprint.prices import load_price_map
-from qa_eval.deployment import cdk, images, keys, smoke
+from qa_eval.deployment import cdk, images, keys, readiness, smoke
 from qa_eval.experiment import prices
 from qa_eval.experiment.metadata import Servers
 from qa_eval.gateway_check.lint import lint
@@ -58,6 +58,42 @@ def bootstrap(settings: QaEvalSettings) -> None:
         account = client("sts", settings.region).get_caller_identity()["Account"]
     places = dict.fromkeys(f"aws://{account}/{region}" for region in (settings.region, CLOUDFRONT_REGION))
     cdk.call(["bootstrap", *places], "bootstrap")
+
+
+def is_first(settings: QaEvalSettings) -> bool:
+    """Whether no earlier deployment of the stack was completed.
+
+    Raises:
+        DeploymentError: AWS refuses.
+    """
+    status = deployed.stack_status(settings.name, settings.region)
+    return status is None or status.startswith(("CREATE_FAILED", "ROLLBACK", "REVIEW"))
+
+
+def unprotected(settings: QaEvalSettings) -> QaEvalSettings:
+    """The settings of a first deployment: a failure can only be rolled back while nothing is protected."""
+    return settings.model_copy(update={"deletion_protection": False})
+
+
+def wait_until_ready(settings: QaEvalSettings, on_progress: OnProgress) -> None:
+    """Wait until both servers answer through CloudFront.
+
+    Raises:
+        DeploymentError: They do not in ten minutes, or AWS refuses.
+    """
+    readiness.wait_until_ready(gateway_url(settings), on_progress)
+
+
+def remove_edge(settings: QaEvalSettings, on_progress: OnProgress) -> None:
+    """Delete the stack in CloudFront's region, where an earlier deployment left one.
+
+    Raises:
+        DeploymentError: AWS refuses.
+    """
+    from qa_eval_infra.settings import CLOUDFRONT_REGION
+
+    if deployed.delete_stack(settings.edge_stack, CLOUDFRONT_REGION):
+        on_progress(f"Deleted the stack {settings.edge_stack} in {CLOUDFRONT_REGION}, which is not needed any more.")
 
 
 def provide_keys(settings: QaEvalSettings, on_progress: OnProgress) -> None:

@@ -36,10 +36,12 @@ _TRACES_TIMEOUT_S: Final = 60.0
 
 
 def verify_gateway(url: str, master_key: str, config: LiteLLMConfig, on_progress: OnProgress) -> tuple[str, ...]:
-    """Compare the running gateway with its configuration, and send canaries to its guardrail."""
-    on_progress("Sending canaries to the guardrail ...")
+    """Compare the running gateway with its configuration, test its guardrail, and call every model group."""
     with LiveGateway(url, master_key) as gateway:
-        return tuple(finding.message for finding in gateway.verify(config))
+        on_progress("Sending canaries to the guardrail ...")
+        findings = gateway.verify(config)
+        on_progress(f"Asking each of the {len(config.groups())} model groups one question ...")
+        return tuple(finding.message for finding in (*findings, *gateway.call_models(config)))
 
 
 def run_smoke_experiment(stack: DeployedStack, model: str, min_f1: float, on_progress: OnProgress) -> tuple[str, ...]:

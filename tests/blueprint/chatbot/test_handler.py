@@ -27,7 +27,7 @@ from qa_eval.blueprint.chatbot import handler, lex, messages
 from qa_eval.blueprint.chatbot.gateway import GatewaySettings, timeout_headers
 from qa_eval.blueprint.chatbot.handler import Chatbot
 from qa_eval.blueprint.chatbot.lex import read_turn, write_response
-from qa_eval.blueprint.chatbot.messages import split
+from qa_eval.blueprint.chatbot.messages import BUDGET_SPENT, split
 from qa_eval.chatbot.local import lex_event
 from qa_eval.targets.outcome import Outcome
 
@@ -538,6 +538,14 @@ def test_a_key_that_is_refused_anew_is_an_answer_not_a_loop(serve, secrets):
 
     assert outcomes == ["refused", "refused"]
     assert (len(gateway.requests), secrets.asked) == (3, 2)
+
+
+def test_a_spent_budget_is_named_to_the_user_and_in_the_log(serve):
+    gateway = serve(lambda fake, prompt: error(422, "Budget has been exceeded!", kind="budget_exceeded"))
+    response = Chatbot(GatewaySettings(f"{gateway.url}/v1", "qa", KEY)).respond(event(), Context(10))
+
+    assert (texts(response), outcome(response)) == ([BUDGET_SPENT], "refused")
+    assert response["sessionState"]["sessionAttributes"]["reason"] == "budget_exceeded"
 
 
 def test_a_secret_that_cannot_be_read_is_an_answer(serve, secrets):

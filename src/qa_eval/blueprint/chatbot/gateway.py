@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import urllib3
 
 from .lex import Turn, as_mapping
-from .messages import SORRY, NoAnswer, without_surrogates
+from .messages import BUDGET_SPENT, SORRY, NoAnswer, without_surrogates
 
 OVERHEAD_S = 2.0
 """Time that the gateway needs beside its calls to the model: guardrails, and the wait before a retry."""
@@ -179,6 +179,8 @@ def _refusal(status: int, error: Mapping[str, Any]) -> NoAnswer:
     if sentence is not None:
         outcome = "blocked_output" if fields.get("guardrail_mode") == "post_call" else "blocked_input"
         return NoAnswer(outcome, "guardrail", str(sentence).strip() or SORRY)
+    if error.get("type") == "budget_exceeded":
+        return NoAnswer("refused", "budget_exceeded", BUDGET_SPENT)
     outcomes = {408: "timeout", 504: "timeout", 429: "rate_limited"}
     return NoAnswer(outcomes.get(status, "refused" if 400 <= status < 500 else "gateway_error"), f"http_{status}")
 

@@ -7,6 +7,7 @@ import re
 SORRY = "Sorry, I couldn't process your request"
 NOT_TYPED = "Please type your question: this chatbot reads text."
 TOO_LONG = "Please ask in at most 1,024 characters."
+BUDGET_SPENT = "This chatbot has used up its budget. Please try again later, or tell its owner."
 CUT_NOTE = "\n\n[The answer is cut here: it is longer than a chat takes.]"
 
 LONGEST_MESSAGE = 1024
