@@ -108,4 +108,5 @@ class Cache(Construct):
             auth_token=secrets[VALKEY_PASSWORD].secret_value.unsafe_unwrap(),  # in the template: a reference
             port=self.PORT,
         )
+        self.group = group.ref
         self.address = group.attr_primary_end_point_address

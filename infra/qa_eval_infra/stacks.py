@@ -8,7 +8,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_secretsmanager as sm
 from constructs import Construct
 
 from qa_eval.blueprint import outputs
@@ -62,6 +61,15 @@ CHATBOT_KEY: Final = blueprint_secrets.Secret(
     "chatbot-key", "The chatbot's virtual key; `qa-eval infra deploy` makes it and tells the gateway.", {}
 )
 
+SECRET_OUTPUTS: Final = {
+    outputs.MASTER_KEY_SECRET: blueprint_secrets.MASTER_KEY,
+    outputs.PHOENIX_KEY_SECRET: blueprint_secrets.PHOENIX_ADMIN_SECRET,
+    outputs.PHOENIX_SIGNING_SECRET: blueprint_secrets.PHOENIX_SECRET,
+    outputs.PHOENIX_PASSWORD_SECRET: blueprint_secrets.PHOENIX_ADMIN_PASSWORD,
+    outputs.VALKEY_PASSWORD_SECRET: blueprint_secrets.VALKEY_PASSWORD,
+}
+"""The outputs with a secret's ARN; never with its value."""
+
 
 class HomeStack(cdk.Stack):
     """Everything except CloudFront's resources in us-east-1."""
@@ -109,29 +117,19 @@ class HomeStack(cdk.Stack):
                 architecture=function_architecture(settings),
             )
         accept_everywhere(self, settings)
-        self._write_outputs(edge, operations, guardrail, secrets, experiment_key, chatbot_key)
-
-    def _write_outputs(
-        self,
-        edge: Edge,
-        operations: Operations,
-        guardrail: Guardrail,
-        secrets: Secrets,
-        experiment_key: sm.ISecret,
-        chatbot_key: sm.ISecret,
-    ) -> None:
-        """The outputs that the library reads; for a secret only its ARN."""
         values = {
             outputs.GATEWAY_URL: edge.url,
             outputs.PHOENIX_URL: f"{edge.url}{PHOENIX_ROOT}",
             outputs.DASHBOARD_URL: operations.dashboard_url,
             outputs.EXPERIMENT_KEY_SECRET: experiment_key.secret_arn,
             outputs.CHATBOT_KEY_SECRET: chatbot_key.secret_arn,
-            outputs.MASTER_KEY_SECRET: secrets[blueprint_secrets.MASTER_KEY].secret_arn,
-            outputs.PHOENIX_KEY_SECRET: secrets[blueprint_secrets.PHOENIX_ADMIN_SECRET].secret_arn,
-            outputs.PHOENIX_PASSWORD_SECRET: secrets[blueprint_secrets.PHOENIX_ADMIN_PASSWORD].secret_arn,
+            outputs.CLUSTER: cluster.cluster.cluster_name,
+            outputs.GATEWAY_SERVICE: gateway.service.service_name,
+            outputs.PHOENIX_SERVICE: phoenix.service.service_name,
+            outputs.VALKEY_GROUP: cache.group,
             outputs.GUARDRAIL_ID: guardrail.id,
             outputs.GUARDRAIL_VERSION: guardrail.version,
+            **{name: secrets[secret].secret_arn for name, secret in SECRET_OUTPUTS.items()},
         }
         for name, value in values.items():
             cdk.CfnOutput(self, name, value=value)

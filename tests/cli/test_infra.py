@@ -13,7 +13,7 @@ from qa_eval.aws import deployed
 from qa_eval.aws.deployed import DeployedStack
 from qa_eval.blueprint import outputs
 from qa_eval.cli.main import app
-from qa_eval.deployment import cdk, images, keys, readiness, smoke
+from qa_eval.deployment import cdk, images, keys, readiness, rotation, smoke
 from qa_eval.errors import DeploymentError, InputError
 from qa_eval.experiment import prices
 from qa_eval.experiment.metadata import Servers
@@ -207,3 +207,17 @@ def test_a_wrong_setting_is_a_sentence(command: str, recorded: Recorded) -> None
     assert isinstance(done.exception, InputError)
     assert "There is no setting 'reigon'" in str(done.exception)
     assert recorded == []
+
+
+def test_a_replaced_secret_is_told_in_one_sentence(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def rotate(name: str, settings: Any, on_progress: Any, *, now: bool) -> str:
+        asked.append((name, settings.region, now))
+        on_progress("Replacing the tasks of gateway ...")
+        return "The gateway takes the new master key only."
+
+    monkeypatch.setattr(rotation, "rotate", rotate)
+    done = run("rotate", "master-key", "--set", "region=us-west-2", "--now")
+    assert (done.exit_code, done.stdout) == (0, "The gateway takes the new master key only.\n")
+    assert asked == [("master-key", "us-west-2", True)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -53,11 +53,23 @@ class Container:
 
 
 @pytest.fixture(scope="module")
-def container(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is kept when a task is replaced: in place of the database, Phoenix's working folder."""
+    return tmp_path_factory.mktemp("phoenix")
+
+
+@pytest.fixture(scope="module")
+def container(platform: Platform, folder: Path) -> Iterator[Container]:
+    with running(platform, folder) as started:
+        yield started
+
+
+@contextmanager
+def running(platform: Platform, folder: Path) -> Iterator[Container]:
+    """Phoenix as the template describes it, with newly generated secrets."""
     described = platform.container("PhoenixTask")
     environment = servers.environment("phoenix")
     environments.ensure(environment, lambda line: None)
-    folder = tmp_path_factory.mktemp("phoenix")
     port = ports._free_port([])
     generated = {each.read_as["phoenix"]: each.generate() for each in secrets.SECRETS if "phoenix" in each.read_as}
     given = {each["Name"]: each["Value"] for each in described["Environment"]}
@@ -136,3 +148,17 @@ def test_it_keeps_an_idle_connection_longer_than_uvicorn_does_by_itself(containe
 def test_it_outlasts_the_load_balancer(platform: Platform) -> None:
     assert SERVER_KEEPALIVE > LOAD_BALANCER_IDLE
     assert f"timeout_keep_alive={SERVER_KEEPALIVE}" in platform.container("PhoenixTask")["Command"][1]
+
+
+def test_other_secrets_open_the_same_data_and_the_former_key_nothing(
+    container: Container, platform: Platform, folder: Path
+) -> None:
+    """What `qa-eval infra rotate` does to Phoenix: a task with new secrets beside the one with the former."""
+    dataset = {"name": "kept", "inputs": [{"question": "Who?"}], "outputs": [{"answer": "She."}]}
+    former = {"Authorization": f"Bearer {container.admin_secret}"}
+    httpx.post(f"{container.url}/v1/datasets/upload?sync=true", headers=former, json=dataset).raise_for_status()
+    with running(platform, folder) as successor:
+        asked = f"{successor.url}/v1/datasets"
+        new = {"Authorization": f"Bearer {successor.admin_secret}"}
+        assert [each["name"] for each in httpx.get(asked, headers=new).json()["data"]] == ["kept"]
+        assert httpx.get(asked, headers=former).status_code == 401

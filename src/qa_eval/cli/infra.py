@@ -127,6 +127,24 @@ def cost(settings: SettingsFile = None, set_: SettingFlags = None, as_json: Json
 
 
 @app.command()
+def rotate(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The secret, for example valkey-password.")],
+    settings: SettingsFile = None,
+    set_: SettingFlags = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="End a virtual key's former value at once, instead of in an hour.")
+    ] = False,
+) -> None:
+    """Replace a secret by a new one, without an outage.
+
+    NAME is master-key, phoenix-secret, phoenix-admin-secret, valkey-password, experiment-key or chatbot-key.
+    """
+    from qa_eval.deployment import rotation
+
+    typer.echo(rotation.rotate(name, _settings(settings, set_), _say, now=now))
+
+
+@app.command()
 def destroy(
     settings: SettingsFile = None, set_: SettingFlags = None, output: Output = FOLDER, yes: Yes = False
 ) -> None:

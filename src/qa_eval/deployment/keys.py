@@ -7,6 +7,7 @@ of the same keys.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,8 @@ from qa_eval.errors import DeploymentError
 _PREFIX: Final = "sk-"
 """The gateway requires this prefix, which Secrets Manager does not generate."""
 _TIMEOUT_S: Final = 60.0
+GRACE: Final = "1h"
+"""How long the former value of a replaced key still opens the gateway."""
 _ROUTES: Final = (
     *("/v1/chat/completions", "/chat/completions", "/v1/messages", "/v1/embeddings", "/embeddings"),
     *("/v1/models", "/models", "/v1/model/info", "/model/info"),
@@ -45,10 +48,53 @@ def provide(gateway_url: str, master_key: str, keys: Sequence[VirtualKey], regio
     Raises:
         DeploymentError: AWS or the gateway refuses.
     """
-    headers = {"Authorization": f"Bearer {master_key}"}
-    with httpx.Client(base_url=gateway_url, headers=headers, timeout=_TIMEOUT_S) as gateway:
+    with _client(gateway_url, master_key) as gateway:
         for key in keys:
             _register(gateway, key, _value(key, region))
+
+
+def new_value() -> str:
+    """A new random key."""
+    return f"{_PREFIX}{secrets.token_urlsafe(32)}"
+
+
+def succeed(gateway_url: str, master_key: str, key: VirtualKey, former: str, new: str) -> None:
+    """Register a key's new value at the gateway, with the limits and what the former has spent; both values work.
+
+    Args:
+        gateway_url: The gateway's URL.
+        master_key: Its master key.
+        key: The key.
+        former: Its present value.
+        new: Its new value. Registering it again changes nothing.
+
+    Raises:
+        DeploymentError: The gateway does not answer, or refuses.
+    """
+    until = f"{key.alias}-until-{time.strftime('%Y%m%d-%H%M%S')}"  # the gateway has each alias once
+    with _client(gateway_url, master_key) as gateway:
+        spent = _spent(gateway, former)
+        _post(gateway, "/key/update", {"key": former, "key_alias": until})
+        _register(gateway, key, new, spent)
+
+
+def retire(gateway_url: str, master_key: str, value: str, *, now: bool) -> None:
+    """Let a key's former value expire in an hour, or delete it.
+
+    Raises:
+        DeploymentError: The gateway refuses.
+    """
+    path, body = ("/key/delete", {"keys": [value]}) if now else ("/key/update", {"key": value, "duration": GRACE})
+    with _client(gateway_url, master_key) as gateway:
+        answer = _post(gateway, path, body)
+    if answer.is_error:
+        raise DeploymentError(f"The gateway cannot retire the former key (HTTP {answer.status_code}): see its log.")
+
+
+def _spent(gateway: httpx.Client, value: str) -> float:
+    """US dollars that a key has spent in its present month; 0 for a key that the gateway does not know."""
+    answer = _send(gateway, "GET", "/key/info", params={"key": value})
+    return float(answer.json()["info"].get("spend") or 0) if answer.is_success else 0.0
 
 
 def _value(key: VirtualKey, region: str | None) -> str:
@@ -56,14 +102,14 @@ def _value(key: VirtualKey, region: str | None) -> str:
     value = read_secret(key.secret, region)
     if value.startswith(_PREFIX):
         return value
-    value = f"{_PREFIX}{secrets.token_urlsafe(32)}"
+    value = new_value()
     with aws_errors():
         client("secretsmanager", region).put_secret_value(SecretId=key.secret, SecretString=value)
     return value
 
 
-def _register(gateway: httpx.Client, key: VirtualKey, value: str) -> None:
-    """Update the key at the gateway, or create it."""
+def _register(gateway: httpx.Client, key: VirtualKey, value: str, spent: float = 0.0) -> None:
+    """Update the key at the gateway, or create it, with what its predecessor has spent."""
     limits = {
         "models": list(key.models),
         "allowed_routes": list(_ROUTES),
@@ -73,15 +119,24 @@ def _register(gateway: httpx.Client, key: VirtualKey, value: str) -> None:
     updated = _post(gateway, "/key/update", {"key": value, **limits})
     if updated.is_success:
         return
-    created = _post(gateway, "/key/generate", {"key": value, "key_alias": key.alias, **limits})
+    created = _post(gateway, "/key/generate", {"key": value, "key_alias": key.alias, "spend": spent, **limits})
     if created.is_error:
         raise DeploymentError(
             f"The gateway cannot create the key {key.alias} (HTTP {created.status_code}): see its log."
         )
 
 
+def _client(gateway_url: str, master_key: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {master_key}"}
+    return httpx.Client(base_url=gateway_url, headers=headers, timeout=_TIMEOUT_S)
+
+
 def _post(gateway: httpx.Client, path: str, body: dict[str, Any]) -> httpx.Response:
+    return _send(gateway, "POST", path, json=body)
+
+
+def _send(gateway: httpx.Client, method: str, path: str, **request: Any) -> httpx.Response:
     try:
-        return gateway.post(path, json=body)
+        return gateway.request(method, path, **request)
     except httpx.HTTPError as error:
         raise DeploymentError(f"The gateway does not answer at {gateway.base_url} ({type(error).__name__}).") from None

@@ -7,9 +7,9 @@ the deployed stack by the stack's name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qa_eval.aws import deployed
 from qa_eval.aws.client import aws_errors, client
@@ -24,6 +24,9 @@ from qa_eval.gateway_check.lint import lint
 
 if TYPE_CHECKING:
     from qa_eval_infra.settings import QaEvalSettings
+
+EXPERIMENT_KEY: Final = "experiment-key"
+CHATBOT_KEY: Final = "chatbot-key"
 
 OnProgress = Callable[[str], None]
 """Called with one line about each step that takes time."""
@@ -104,18 +107,28 @@ def provide_keys(settings: QaEvalSettings, on_progress: OnProgress) -> None:
     """
     on_progress("Providing virtual keys ...")
     found = deployed.platform_outputs(settings.name, settings.region)
-    wanted = [
-        keys.VirtualKey(
-            f"{settings.name}-experiments",
-            found[outputs.EXPERIMENT_KEY_SECRET],
-            settings.model_groups,
-            settings.experiment_budget,
-        )
-    ]
-    if settings.chatbot:
-        name, secret = f"{settings.name}-chatbot", found[outputs.CHATBOT_KEY_SECRET]
-        wanted.append(keys.VirtualKey(name, secret, (settings.chatbot_model,), settings.chatbot_budget))
-    keys.provide(found[outputs.GATEWAY_URL], _master_key(settings), wanted, settings.region)
+    wanted = virtual_keys(settings, found)
+    if not settings.chatbot:
+        del wanted[CHATBOT_KEY]
+    keys.provide(found[outputs.GATEWAY_URL], _master_key(settings), list(wanted.values()), settings.region)
+
+
+def virtual_keys(settings: QaEvalSettings, found: Mapping[str, str]) -> dict[str, keys.VirtualKey]:
+    """The two virtual keys with their limits.
+
+    Args:
+        settings: The settings.
+        found: The stack's outputs.
+    """
+    experiments, chatbot = found[outputs.EXPERIMENT_KEY_SECRET], found[outputs.CHATBOT_KEY_SECRET]
+    return {
+        EXPERIMENT_KEY: keys.VirtualKey(
+            f"{settings.name}-experiments", experiments, settings.model_groups, settings.experiment_budget
+        ),
+        CHATBOT_KEY: keys.VirtualKey(
+            f"{settings.name}-chatbot", chatbot, (settings.chatbot_model,), settings.chatbot_budget
+        ),
+    }
 
 
 def price_models(settings: QaEvalSettings) -> str:
