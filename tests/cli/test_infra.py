@@ -53,7 +53,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
 
         return call
 
-    def pin(image: str) -> str:
+    def pin(image: str, architecture: str) -> str:
+        assert architecture == "x86_64"
         happened.append("pin")
         return f"{image.rpartition(':')[0]}@sha256:{'0' * 64}"
 
