@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from stubbed_account import ARN, NO_STACK, Refusal, StubbedAccount, stubbed_account
 from typer.testing import CliRunner
 
 from qa_eval.aws import deployed
@@ -42,9 +45,21 @@ class Recorded(list[str]):
 
 
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubbedAccount]:
+    with stubbed_account(monkeypatch) as stubbed:
+        yield stubbed
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, account: StubbedAccount) -> Recorded:
     """An account in which everything works, and the folder that the command is run in."""
     happened = Recorded()
+
+    def caller(asked: dict[str, Any], region: str) -> Any:
+        happened.append("ask")
+        return {"Arn": ARN}
+
+    account.answers["sts:GetCallerIdentity"] = caller
 
     def note(name: str) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -53,7 +68,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
 
         return call
 
-    def pin(image: str) -> str:
+    def pin(image: str, architecture: str) -> str:
+        assert architecture == "x86_64"
         happened.append("pin")
         return f"{image.rpartition(':')[0]}@sha256:{'0' * 64}"
 
@@ -88,9 +104,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
 def test_deploy_checks_pins_deploys_hands_out_keys_and_tries(recorded: Recorded, tmp_path: Path) -> None:
     done = run("deploy", "--yes", "--set", "chatbot=false")
     assert done.exit_code == 0, done.output
-    assert recorded == [
-        *("pin", "pin", "deploy --require-approval never", "ready", "keys", "prices", "guardrail", "experiment")
-    ]
+    asked, pinned = ["ask", "pin", "pin"], ["pin", "pin"]  # asking looks whether the images can be pinned
+    made = ["deploy --require-approval never", "ready", "keys", "prices", "guardrail", "experiment"]
+    assert recorded == [*asked, *pinned, *made]
     assert "qa-eval is deployed: https://d1.cloudfront.net" in done.output
     template = (tmp_path / "cdk.out" / "qa-eval.template.json").read_text()
     assert f"ghcr.io/berriai/litellm-database@sha256:{'0' * 64}" in template
@@ -116,8 +132,9 @@ def test_a_first_deployment_is_protected_only_after_it_was_verified(
     monkeypatch.setattr(cdk, "run", lambda verb, assembly, more=(): seen.append((verb, protected(template), *recorded)))
     assert run("deploy", "--yes", "--set", "chatbot=false").exit_code == 0
     first, second = seen
-    assert first == ("deploy", False, "pin", "pin")
-    assert second == ("deploy", True, "pin", "pin", "ready", "keys", "prices", "guardrail", "experiment")
+    before = ("ask", "pin", "pin", "pin", "pin")
+    assert first == ("deploy", False, *before)
+    assert second == ("deploy", True, *before, "ready", "keys", "prices", "guardrail", "experiment")
 
 
 def test_a_first_deployment_with_a_finding_stays_removable(recorded: Recorded, tmp_path: Path) -> None:
@@ -146,7 +163,7 @@ def test_the_keys_are_bound_to_models_and_budgets(recorded: Recorded) -> None:
     assert (experiments.secret, experiments.budget_usd) == ("arn:experiment", 7)
     assert "qa" in experiments.models
     assert (chatbot.secret, chatbot.models, chatbot.budget_usd) == ("arn:chatbot", ("nova-lite",), 20)
-    assert recorded[2] == "deploy --require-approval broadening", "without --yes the CDK command asks"
+    assert "deploy --require-approval broadening" in recorded, "without --yes the CDK command asks"
     assert recorded[-3:] == ["ready", "keys", "prices"]
 
 
@@ -166,6 +183,108 @@ def test_a_configuration_with_a_finding_is_not_deployed(recorded: Recorded, tmp_
     assert done.exit_code == 1
     assert f"Nothing is deployed: correct {config} first." in done.output
     assert recorded == []
+
+
+def test_what_would_fail_is_not_deployed(recorded: Recorded, account: StubbedAccount, tmp_path: Path) -> None:
+    account.answers["ec2:DescribeVpcs"] = {"Vpcs": [{"VpcId": f"vpc-{n}"} for n in range(5)]}
+    account.answers["lex:ListBots"] = Refusal("AccessDeniedException")
+    done = run("deploy", "--yes")
+    assert done.exit_code == 1
+    assert "FAILS      vpc-quota: VPCs: 1 needed in us-east-1, and 0 of 5 free" in done.stderr
+    assert "unchecked  names: AWS denies lex:ListBots: allow it to check this." in done.stderr
+    assert "Nothing is deployed: correct this first, or use --no-preflight to try it anyway." in done.stderr
+    assert "model-access" not in done.output, "only findings"
+    assert recorded == ["ask", "pin", "pin"]
+    assert not (tmp_path / "cdk.out").exists()
+
+
+def test_what_could_not_be_checked_is_deployed(recorded: Recorded, account: StubbedAccount) -> None:
+    account.answers["lex:ListBots"] = Refusal("AccessDeniedException")
+    done = run("deploy", "--yes", "--no-smoke")
+    assert done.exit_code == 0
+    assert "AWS denies lex:ListBots" in done.stderr
+
+
+def test_nobody_is_asked_if_the_user_does_not_want_it(recorded: Recorded, account: StubbedAccount) -> None:
+    assert run("deploy", "--yes", "--no-smoke", "--no-preflight").exit_code == 0
+    assert recorded == ["pin", "pin", "deploy --require-approval never", "ready", "keys", "prices"]
+    assert account.asked == []
+
+
+def test_a_bootstrap_that_is_about_to_be_made_is_not_missed(
+    recorded: Recorded, account: StubbedAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.answers["ssm:GetParameter"] = Refusal("ParameterNotFound")
+    monkeypatch.setattr("qa_eval.deployment.release.bootstrap", lambda settings: recorded.append("bootstrap"))
+    done = run("deploy", "--yes", "--no-smoke")
+    assert done.exit_code == 1
+    assert "us-east-1 is not bootstrapped for CDK" in done.stderr
+    recorded.clear()
+    assert run("deploy", "--yes", "--no-smoke", "--bootstrap").exit_code == 0
+    assert recorded.index("ask") < recorded.index("bootstrap") < recorded.index("deploy --require-approval never")
+
+
+def test_preflight_lists_each_check(recorded: Recorded, account: StubbedAccount) -> None:
+    done = run("preflight")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == "ok         caller"
+    assert lines[-1] == "ok         images"
+    assert done.stderr == f"Nothing that was checked would fail in us-east-1 as {ARN}.\n"
+    assert set(recorded) == {"ask", "pin"}
+
+
+def test_preflight_with_findings(recorded: Recorded, account: StubbedAccount) -> None:
+    account.answers["bedrock:GetUseCaseForModelAccess"] = Refusal("AccessDeniedException")
+    account.answers["ec2:DescribeAvailabilityZones"] = {"AvailabilityZones": []}
+    done = run("preflight")
+    assert done.exit_code == 1
+    assert (
+        "FAILS      zones: The account has no zone use1-az1: use another `region`, or another account." in done.stdout
+    )
+    assert "unchecked  anthropic-form: AWS denies bedrock:GetUseCaseForModelAccess: allow it" in done.stdout
+    assert done.stderr == (f"2 findings would fail the deployment in us-east-1 as {ARN}, 1 could not be checked.\n")
+    del account.answers["ec2:DescribeAvailabilityZones"]
+    account.answers["ec2:DescribeAvailabilityZones"] = Refusal("UnauthorizedOperation")
+    assert run("preflight").exit_code == 0, "what could not be checked does not fail"
+
+
+def test_preflight_as_json(recorded: Recorded, account: StubbedAccount) -> None:
+    account.answers["sts:GetCallerIdentity"] = Refusal("ExpiredToken")
+    done = run("preflight", "--json", "--set", "name=other", "--set", "region=us-west-2")
+    assert done.exit_code == 1
+    document = json.loads(done.stdout)
+    ((check,), sentence) = document["checks"], document["checks"][0]["findings"][0].pop("sentence")
+    assert sentence.startswith("AWS does not accept the credentials (ExpiredToken): sign in again")
+    assert check == {"check": "caller", "findings": [{"kind": "fails"}]}
+    assert {name: value for name, value in document.items() if name != "checks"} == {
+        "schema": "qa-eval/preflight@1",
+        "stack": "other",
+        "region": "us-west-2",
+        "caller": None,
+        "fails": True,
+    }
+
+
+def test_preflight_fits_into_80_columns(
+    recorded: Recorded, account: StubbedAccount, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from qa_eval.cli import console, preflight
+    from qa_eval_infra.settings import load_settings
+
+    for action in account.answers.keys() - {"sts:GetCallerIdentity"}:
+        account.answers[action] = Refusal("AccessDenied")
+    account.answers["cloudformation:ListStackResources"] = NO_STACK
+    account.answers["lambda:GetAccountSettings"] = {
+        "AccountLimit": {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 0}
+    }
+    terminal = Console(width=80, force_terminal=True, no_color=True, highlight=False)
+    monkeypatch.setattr(console, "output_console", lambda: terminal)
+    assert preflight.show(load_settings(), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "FAILS      lambda-quota: Concurrent Lambda functions: 4 needed in us-east-1, and" in lines
+    assert "           0 of 10 free: delete unused ones, or request a higher quota (Service" in lines
 
 
 def test_diff_compares_what_deploy_would_deploy(recorded: Recorded) -> None:
@@ -201,7 +320,7 @@ def test_cost_as_a_table_and_as_json() -> None:
     assert {"name", "usd", "how", "source"} == document["components"][0].keys()
 
 
-@pytest.mark.parametrize("command", ["synth", "diff", "deploy", "cost", "destroy"])
+@pytest.mark.parametrize("command", ["synth", "diff", "preflight", "deploy", "cost", "destroy"])
 def test_a_wrong_setting_is_a_sentence(command: str, recorded: Recorded) -> None:
     done = run(command, "--set", "reigon=x")
     assert isinstance(done.exception, InputError)

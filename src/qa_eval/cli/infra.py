@@ -48,6 +48,15 @@ def diff(settings: SettingsFile = None, set_: SettingFlags = None, output: Outpu
 
 
 @app.command()
+def preflight(settings: SettingsFile = None, set_: SettingFlags = None, as_json: Json = False) -> None:
+    """Ask the account what would fail in `deploy`, and change nothing. Exit code 1: something would."""
+    from qa_eval.cli.preflight import show
+
+    if show(_settings(settings, set_), as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def deploy(
     settings: SettingsFile = None,
     set_: SettingFlags = None,
@@ -56,16 +65,19 @@ def deploy(
     bootstrap: Annotated[
         bool, typer.Option("--bootstrap", help="First bootstrap the account's regions for CDK; needed once.")
     ] = False,
+    preflight: Annotated[bool, typer.Option(help="First ask the account what would fail.")] = True,
     smoke: Annotated[bool, typer.Option(help="Verify the deployment with a small experiment.")] = True,
     min_f1: Annotated[float, typer.Option(metavar="F1", help="Minimum F1 of that experiment, 0 to 1.")] = 0.5,
 ) -> None:
-    """Check the gateway's configuration, deploy, provide keys, and verify. Exit code 1: there are findings."""
+    """Check configuration and account, deploy, provide keys, and verify. Exit code 1: there are findings."""
     from qa_eval.deployment import release
 
     if not 0 <= min_f1 <= 1:
         raise InputError(f"--min-f1 must be from 0 to 1, not {min_f1:g}.")
     chosen = _settings(settings, set_)
     _check(chosen)
+    if preflight:
+        _ask_account(chosen, bootstrap=bootstrap)
     pinned = release.pin_images(chosen, _say)
     if bootstrap:
         release.bootstrap(chosen)
@@ -194,6 +206,16 @@ def _check(chosen: QaEvalSettings) -> None:
         _say(finding)
     if findings:
         _say(f"Nothing is deployed: correct {chosen.config_file} first.")
+        raise typer.Exit(1)
+
+
+def _ask_account(chosen: QaEvalSettings, *, bootstrap: bool) -> None:
+    """Refuse to deploy what would fail."""
+    from qa_eval.cli.preflight import stops
+    from qa_eval.deployment.preflight.checks import BOOTSTRAP
+
+    if stops(chosen, (BOOTSTRAP,) if bootstrap else ()):
+        _say("Nothing is deployed: correct this first, or use --no-preflight to try it anyway.")
         raise typer.Exit(1)
 
 

@@ -42,10 +42,11 @@ def pin_images(settings: QaEvalSettings, on_progress: OnProgress) -> QaEvalSetti
     """The settings with image digests in place of tags.
 
     Raises:
-        DeploymentError: A registry cannot be reached, or does not have the image.
+        DeploymentError: A registry cannot be reached, or does not have the image for the architecture.
     """
     on_progress("Looking up the images' digests ...")
-    pinned = {"litellm_image": images.pin(settings.litellm_image), "phoenix_image": images.pin(settings.phoenix_image)}
+    wanted = {"litellm_image": settings.litellm_image, "phoenix_image": settings.phoenix_image}
+    pinned = {name: images.pin(image, settings.architecture) for name, image in wanted.items()}
     return settings.model_copy(update=pinned)
 
 
