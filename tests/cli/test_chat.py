@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
+from functools import partial
 from typing import Any
 
+import commands
 import httpx
 import pytest
 from aws_edge import AwsEdge, no_account
@@ -18,21 +17,7 @@ from fake_gateway import KEY, blocked
 from qa_eval.stack import RunningStack
 from qa_eval.stack.bedrock.guardrail import TRIGGER_PHRASES
 
-COMMAND = [sys.executable, "-m", "qa_eval.cli.main"]
-
-
-def qa_eval(*arguments: str, typed: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "COLUMNS": "100", **environment},
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+qa_eval = partial(commands.qa_eval, COLUMNS="100")
 
 
 def test_a_conversation_of_three_turns_and_its_trace(in_stack_folder: RunningStack) -> None:

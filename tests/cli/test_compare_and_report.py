@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from commands import qa_eval
 from made_runs import right
 
 from qa_eval import load_dataset
 from qa_eval.stack import RunningStack
-
-
-def qa_eval(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "qa_eval.cli.main", *map(str, arguments)]
-    env = {**os.environ, **environment}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
 
 
 @pytest.fixture

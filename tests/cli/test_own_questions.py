@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from commands import qa_eval
 from phoenix.client import Client
 
 from qa_eval.stack import RunningStack
-
-COMMAND = [sys.executable, "-m", "qa_eval.cli.main"]
-
-
-def qa_eval(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "COLUMNS": "80"},
-        cwd=folder,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
 
 
 def run(*arguments: str, folder: Path) -> dict[str, Any]:

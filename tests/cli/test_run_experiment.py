@@ -7,13 +7,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from commands import COMMAND, qa_eval
 from fake_gateway import KEY, FakeGateway
 from shared_data import squad_file
 
@@ -21,21 +21,6 @@ from qa_eval.data import load_dataset
 from qa_eval.data.predictions import read_predictions
 from qa_eval.metrics import score_predictions
 from qa_eval.stack import RunningStack
-
-COMMAND = [sys.executable, "-m", "qa_eval.cli.main"]
-
-
-def qa_eval(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "COLUMNS": "80", **environment},
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
 
 
 def runs_in_phoenix(stack: RunningStack, experiment: dict[str, Any]) -> list[dict[str, Any]]:

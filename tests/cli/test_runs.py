@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
+import commands
 import pandas as pd
 import pytest
 from fake_gateway import KEY, Serve
 
-COMMAND = [sys.executable, "-m", "qa_eval.cli.main"]
-
-
-def qa_eval(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "100", "QA_EVAL_GATEWAY_KEY": KEY}
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=environment, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+qa_eval = partial(commands.qa_eval, COLUMNS="100", QA_EVAL_GATEWAY_KEY=KEY)
 
 
 @pytest.fixture

@@ -9,16 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from commands import qa_eval
 from shared_data import squad_file
 
 from qa_eval.stack import RunningStack
-
-
-def qa_eval(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "qa_eval.cli.main", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ}, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
 
 
 def test_the_published_scores_to_the_digit() -> None:
