@@ -116,11 +116,11 @@ def _span_names(phoenix_url: str, trace_id: str, awaited: set[str]) -> set[str]:
 
 def test_replay_gives_the_official_score_through_the_whole_chain(in_stack_folder: RunningStack) -> None:
     dataset, answers = squad_file("dev-v1.1.json"), squad_file("predictions/logistic-regression-v1.1.json")
-    subset = load_dataset(dataset, examples=200)
+    subset = load_dataset(dataset, examples=100)
     official = score_predictions(read_predictions(answers), subset, "1.1")
 
     done = qa_eval(
-        *("run-experiment", "--local", "--dataset", str(dataset), "--examples", "200", "--json"),
+        *("run-experiment", "--local", "--dataset", str(dataset), "--examples", "100", "--json"),
         *("--replay", str(answers), "--dataset-name", "replay", "--model", "nova-micro"),
     )
     assert done.returncode == 0, done.stderr

@@ -35,7 +35,7 @@ from qa_eval.experiment.observer import NullObserver
 from qa_eval.stack import RunningStack
 
 SCORES = {"exact_match", "f1", "semantic_similarity", "cost_usd"}
-KILLS = 12
+KILLS = 7
 
 
 def runs_of(phoenix: str, experiment: str) -> list[dict[str, Any]]:

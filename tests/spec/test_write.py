@@ -76,7 +76,7 @@ SPEC = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SPEC)
 def test_any_specification_survives_writing_and_reading(data: dict[str, Any]) -> None:
     """Feature: litellm-ecs-demo, Property: a resolved specification, written and read again, is the same one."""
