@@ -21,11 +21,11 @@ from fake_gateway import FakeGateway, completion, error
 from real_gateway import KEY, RealGateway, blueprint_config, start_gateway
 
 from qa_eval.blueprint.canary import HEADER, HOOK_VARIABLE, RELEASE_VARIABLE, release
-from qa_eval.stack.bedrock import LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION
 from qa_eval.data import load_dataset
 from qa_eval.deployment.canary import CanaryRules, CanaryVerdict, Release, compare_releases
 from qa_eval.deployment.canary_hook import lambda_handler
 from qa_eval.stack import ports
+from qa_eval.stack.bedrock import LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION
 from qa_eval.stack.bedrock.replay import ReplayEntry, write_replay
 
 RULE = ("f1 < -0.05",)

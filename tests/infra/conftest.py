@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator
+
 import pytest
 from templates import DOMAIN, Platform, Synthesise
 
+from qa_eval.deployment import package
 from qa_eval_infra.app import prepare
 from qa_eval_infra.settings import load_settings
 
 
 @pytest.fixture(scope="session")
-def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
-    """Synthesises with settings; `checked` by cdk-nag and cdk-preflight, whose findings raise an error."""
+def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synthesise]:
+    """Synthesises with settings; `checked` by cdk-nag and cdk-preflight, whose findings raise an error.
+
+    The archive of the canary's function is an empty one: `tests/deployment/test_package.py` builds and runs the real one.
+    """
     prepare()
     import aws_cdk as cdk
     from cdk_nag import AwsSolutionsChecks
@@ -34,7 +41,11 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
             made[key] = Platform(settings, folder)
         return made[key]
 
-    return make
+    empty = tmp_path_factory.mktemp("functions") / "canary.zip"
+    zipfile.ZipFile(empty, "w").close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "find", lambda architecture: empty)
+        yield make
 
 
 @pytest.fixture(scope="session")
