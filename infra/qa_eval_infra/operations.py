@@ -152,12 +152,16 @@ class Operations(Construct):
                 group.metrics.http_code_target(elb.HttpCodeTarget.TARGET_5XX_COUNT, period=FIVE_MINUTES)
                 for group in balancer.groups(server)
             ]
-            self._alarm(f"{title}Errors", _over_groups("SUM", errors), 10, f"{title} answered more than 10 requests with 5xx.")
+            self._alarm(
+                f"{title}Errors", _over_groups("SUM", errors), 10, f"{title} answered more than 10 requests with 5xx."
+            )
         slow = [
             group.metrics.target_response_time(statistic="p95", period=FIVE_MINUTES)
             for group in balancer.groups("litellm")
         ]
-        self._alarm("Latency", _over_groups("MAX", slow), 30, "One gateway answer in twenty takes longer than 30 s.", periods=3)
+        self._alarm(
+            "Latency", _over_groups("MAX", slow), 30, "One gateway answer in twenty takes longer than 30 s.", periods=3
+        )
 
     def _watch_servers(self, balancer: LoadBalancer, gateway: Gateway, phoenix: Phoenix, readiness: Readiness) -> None:
         servers: Mapping[Server, Gateway | Phoenix] = {"litellm": gateway, "phoenix": phoenix}
@@ -166,7 +170,13 @@ class Operations(Construct):
             unhealthy = [
                 group.metrics.unhealthy_host_count(period=cdk.Duration.minutes(1)) for group in balancer.groups(server)
             ]
-            self._alarm(f"{title}Unhealthy", _over_groups("SUM", unhealthy), 0, f"A {title} task fails its health check.", periods=5)
+            self._alarm(
+                f"{title}Unhealthy",
+                _over_groups("SUM", unhealthy),
+                0,
+                f"A {title} task fails its health check.",
+                periods=5,
+            )
             memory = construct.service.metric_memory_utilization(statistic="Maximum", period=FIVE_MINUTES)
             self._alarm(f"{title}Memory", memory, 85, f"A {title} task is about to run out of memory.", periods=2)
             self._alarm(

@@ -246,9 +246,7 @@ class Gateway(Construct):
         connect = ecs.ServiceConnectProps(
             log_driver=cluster.logging("connect"),
         )
-        self.service = cluster.service(
-            self, task, self.group, None, connect, **canary.deployment_options(settings)
-        )
+        self.service = cluster.service(self, task, self.group, None, connect, **canary.deployment_options(settings))
         migration = Migration(
             self, "Migration", cluster, self._task("Migrate", {}, ["--skip_server_startup"]), self.group
         )

@@ -117,6 +117,6 @@ def test_what_cannot_be_installed_is_named_and_leaves_nothing(tmp_path: Path, mo
     monkeypatch.setenv("QA_EVAL_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "lock").write_text("numpy==2.5.5\n")
     monkeypatch.setattr(package, "_lock", lambda: tmp_path / "lock")
-    with pytest.raises(DeploymentError, match="uv says .*hash"):
+    with pytest.raises(DeploymentError, match=r"uv says .*hash"):
         package.build("x86_64", lambda line: None)
     assert list((tmp_path / "cache" / "functions").iterdir()) == []

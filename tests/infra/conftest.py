@@ -17,7 +17,7 @@ from qa_eval_infra.settings import load_settings
 def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synthesise]:
     """Synthesises with settings; `checked` by cdk-nag and cdk-preflight, whose findings raise an error.
 
-    The archive of the canary's function is an empty one: `tests/deployment/test_package.py` builds and runs the real one.
+    The archive of the canary's function is an empty one: `tests/deployment/test_package.py` runs the real one.
     """
     prepare()
     import aws_cdk as cdk

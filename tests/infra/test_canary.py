@@ -83,7 +83,9 @@ def test_the_secret_header_leads_to_the_new_gateway_and_phoenix_comes_first(
 
 def test_a_public_load_balancer_still_wants_cloudfronts_secret(synthesise: Synthesise) -> None:
     found = rules(synthesise(*DOMAIN, "canary=true", "load_balancer=public", "chatbot=false"))
-    names = [each["HttpHeaderConfig"]["HttpHeaderName"] for each in found[150]["Conditions"] if "HttpHeaderConfig" in each]
+    names = [
+        each["HttpHeaderConfig"]["HttpHeaderName"] for each in found[150]["Conditions"] if "HttpHeaderConfig" in each
+    ]
     assert names == ["X-Origin-Secret", HEADER]
 
 
@@ -121,7 +123,7 @@ def statements(platform: Platform, role: str) -> dict[str, Any]:
         if policy["Roles"] == [{"Ref": role}]:
             for each in policy["PolicyDocument"]["Statement"]:
                 actions = [each["Action"]] if isinstance(each["Action"], str) else each["Action"]
-                allowed |= {action: each["Resource"] for action in actions}
+                allowed |= dict.fromkeys(actions, each["Resource"])
     return allowed
 
 
