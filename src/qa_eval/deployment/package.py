@@ -55,8 +55,8 @@ def find(architecture: str) -> Path:
     found = archive(architecture)
     if not found.exists():
         raise DeploymentError(
-            "The canary's function is not packed yet: run `qa-eval infra diff` or `qa-eval infra deploy`, which pack it "
-            "with uv from the package registry, or set `canary: false`."
+            "The canary's function is not packed yet: run `qa-eval infra diff` or `qa-eval infra deploy`, which pack "
+            "it with uv from the package registry, or set `canary: false`."
         )
     return found
 
