@@ -110,6 +110,18 @@ def _requests(
     )
 
 
+def _forward_to_both(rule: elb.ApplicationListenerRule, groups: Sequence[elb.ApplicationTargetGroup]) -> None:
+    """What the rule is before ECS writes its own weights, and what makes CloudFormation undo them without a canary."""
+    resource = rule.node.default_child
+    assert isinstance(resource, elb.CfnListenerRule)
+    targets = [
+        elb.CfnListenerRule.TargetGroupTupleProperty(target_group_arn=group.target_group_arn, weight=weight)
+        for group, weight in zip(groups, (100, 0), strict=True)
+    ]
+    forward = elb.CfnListenerRule.ForwardConfigProperty(target_groups=targets)
+    resource.actions = [elb.CfnListenerRule.ActionProperty(type="forward", forward_config=forward)]
+
+
 class Canary(Construct):
     """The second target group, the rule that leads to it, and the function that decides."""
 
@@ -137,6 +149,7 @@ class Canary(Construct):
             conditions=[*balancer.conditions(route.paths), elb.ListenerCondition.http_header(HEADER, [value])],
             action=elb.ListenerAction.forward([group]),
         )
+        _forward_to_both(balancer.rules["litellm"], balancer.groups("litellm"))
         role = iam.Role(
             self,
             "TrafficRole",

@@ -452,6 +452,20 @@ def test_rollback_to_what_is_deployed_is_a_sentence_and_an_earlier_version_can_b
     assert memory.recall("qa-eval", "us-east-1").settings["rate_limit"] == 1000
 
 
+def test_a_rollback_is_not_compared_with_what_is_broken(
+    recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "canary.zip"
+    archive.write_bytes(b"PK\x05\x06" + bytes(18))
+    monkeypatch.setattr(package, "build", lambda architecture, on_progress: archive)
+    monkeypatch.setattr(package, "find", lambda architecture: archive)
+    assert run("deploy", "--yes", "--set", "chatbot=false", "--set", "canary=true").exit_code == 0
+    assert "f1 < -0.05" in json.dumps(templates(tmp_path))
+    assert run("rollback", "--yes").exit_code == 0
+    assert "f1 < -0.05" not in json.dumps(templates(tmp_path))
+    assert memory.recall("qa-eval", "us-east-1").settings["canary_fail_on"] == ["f1 < -0.05"]
+
+
 def test_rollback_without_a_memory_is_a_sentence(recorded: Recorded) -> None:
     refused = run("rollback", "--yes")
     assert isinstance(refused.exception, DeploymentError)

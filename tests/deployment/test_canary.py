@@ -265,6 +265,11 @@ def test_the_first_release_has_nothing_to_be_compared_with(hook: Any, account: A
     assert (status, "nothing to compare with" in reason) == ("SUCCEEDED", True)
 
 
+def test_without_a_rule_every_release_is_admitted(hook: Any) -> None:
+    status, reason = hook("http://127.0.0.1:9", fail_on=[])
+    assert (status, "There is no rule" in reason) == ("SUCCEEDED", True)
+
+
 def test_with_the_gateway_away_it_fails_within_its_time(hook: Any) -> None:
     began = time.monotonic()
     status, reason = hook("http://127.0.0.1:9", seconds=60)

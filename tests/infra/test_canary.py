@@ -73,7 +73,13 @@ def test_the_secret_header_leads_to_the_new_gateway_and_phoenix_comes_first(
 ) -> None:
     with_canary, without = rules(canary), rules(platform)
     assert sorted(with_canary) == [100, 150, 200]
-    assert {priority: with_canary[priority] for priority in without} == without
+    assert with_canary[100] == without[100]
+    assert with_canary[200]["Conditions"] == without[200]["Conditions"]
+    (forward,) = with_canary[200]["Actions"]
+    weights = {each["TargetGroupArn"]["Ref"]: each["Weight"] for each in forward["ForwardConfig"]["TargetGroups"]}
+    (before,) = groups(platform)
+    assert weights.keys() == groups(canary)
+    assert weights[before] == 100, "ECS replaces the weights; without a canary CloudFormation writes the rule again"
     path, header = with_canary[150]["Conditions"]
     assert path == with_canary[200]["Conditions"][0]
     assert header["HttpHeaderConfig"]["HttpHeaderName"] == HEADER

@@ -71,7 +71,7 @@ def deploy(
     min_f1: MinF1 = 0.5,
 ) -> None:
     """Check configuration and account, deploy, provide keys, and verify. Exit code 1: there are findings."""
-    from qa_eval.deployment import release
+    from qa_eval.deployment import memory, release
 
     _check_f1(min_f1)
     chosen = _settings(settings, set_)
@@ -82,6 +82,8 @@ def deploy(
     if bootstrap:
         release.bootstrap(chosen)
     _release(pinned, output, yes, smoke, min_f1)
+    if smoke:
+        memory.remember(pinned, _say)
 
 
 @app.command()
@@ -96,7 +98,7 @@ def rollback(
     min_f1: MinF1 = 0.5,
 ) -> None:
     """Deploy the last configuration that passed `deploy`'s verification; the settings only name the deployment."""
-    from qa_eval.deployment import cdk, memory
+    from qa_eval.deployment import cdk, memory, release
 
     _check_f1(min_f1)
     chosen = _settings(settings, set_)
@@ -112,7 +114,8 @@ def rollback(
     cdk.run("diff", written)
     if not yes:
         typer.confirm("Deploy this configuration?", abort=True, err=True)
-    _release(restored, output, yes, smoke=True, min_f1=min_f1)
+    _release(release.admitted(restored), output, yes, smoke=True, min_f1=min_f1)
+    memory.remember(restored, _say)
     _say("The settings that were given are unchanged: the next `deploy` deploys them again.")
 
 
@@ -256,7 +259,7 @@ def _check_f1(min_f1: float) -> None:
 
 def _release(pinned: QaEvalSettings, output: Path, yes: bool, smoke: bool, min_f1: float) -> None:
     """All steps of a deployment whose configuration is checked."""
-    from qa_eval.deployment import memory, release
+    from qa_eval.deployment import release
 
     is_first = release.is_first(pinned)
     _deploy(release.first(pinned) if is_first else pinned, output, yes)
@@ -269,8 +272,6 @@ def _release(pinned: QaEvalSettings, output: Path, yes: bool, smoke: bool, min_f
     if is_first and release.first(pinned) != pinned:
         _say("Protecting the deployment, as the settings say ...")
         _deploy(pinned, output, yes)
-    if smoke:
-        memory.remember(pinned, _say)
     if not pinned.needs_edge_stack:
         release.remove_edge(pinned, _say)
     typer.echo(f"{pinned.name} is deployed: {release.gateway_url(pinned)}")

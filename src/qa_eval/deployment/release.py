@@ -80,6 +80,11 @@ def first(settings: QaEvalSettings) -> QaEvalSettings:
     return settings.model_copy(update={"deletion_protection": False, "canary": False})
 
 
+def admitted(settings: QaEvalSettings) -> QaEvalSettings:
+    """The settings of a rollback: no canary may keep a broken release, with which it would be compared."""
+    return settings.model_copy(update={"canary_fail_on": ()})
+
+
 def pack_canary(settings: QaEvalSettings, on_progress: OnProgress) -> None:
     """Pack the function of the canary, where there is one.
 
