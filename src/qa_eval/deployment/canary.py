@@ -81,7 +81,7 @@ async def compare_releases(
         TimeoutError: The time is over.
     """
     async with asyncio.timeout(seconds):
-        results = await asyncio.gather(
+        old_result, new_result = await asyncio.gather(
             *(
                 qa_eval.async_run_experiment(
                     _experiment(name, release, rules, seconds * ASKING),
@@ -90,7 +90,7 @@ async def compare_releases(
                 for name, release in (("old", old), ("new", new))
             )
         )
-        return await asyncio.to_thread(judge_releases, *results, rules)
+        return await asyncio.to_thread(judge_releases, old_result, new_result, rules)
 
 
 def judge_releases(old: RunResult, new: RunResult, rules: CanaryRules) -> CanaryVerdict:
