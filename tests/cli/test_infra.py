@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from rich.console import Console
 from stubbed_account import ARN, NO_STACK, Refusal, StubbedAccount, stubbed_account
-from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from qa_eval.aws import deployed
@@ -446,7 +446,7 @@ def test_rollback_to_what_is_deployed_is_a_sentence_and_an_earlier_version_can_b
     recorded.clear()
     refused = run("rollback", "--yes")
     assert isinstance(refused.exception, DeploymentError)
-    assert "has version 2 of its configurations, the one to roll back to" in str(refused.exception)
+    assert "Version 2 of the remembered configurations of qa-eval is already deployed" in str(refused.exception)
     assert recorded == []
     assert run("rollback", "--yes", "--version", "1").exit_code == 0
     assert memory.recall("qa-eval", "us-east-1").settings["rate_limit"] == 1000

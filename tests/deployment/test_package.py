@@ -58,7 +58,7 @@ def test_the_function_runs_with_nothing_but_its_archive(unpacked: Path, tmp_path
         if "SecretId" in body:
             return 200, {"SecretString": KEY}
         if "serviceRevisionArns" in body:
-            return 200, {"serviceRevisions": [{"taskDefinition": "task"}]}
+            return 200, {"serviceRevisions": [{"taskDefinition": body["serviceRevisionArns"][0]}]}
         told = {"name": "QA_EVAL_RELEASE", "value": json.dumps({"model": "qa", "instruction": None})}
         return 200, {"taskDefinition": {"containerDefinitions": [{"environment": [told]}]}}
 

@@ -107,8 +107,8 @@ def rollback(
     written = _prepared(restored, output)
     if memory.is_deployed(restored, written):
         raise DeploymentError(
-            f"{chosen.name} has version {remembered.version} of its configurations, the one to roll back to: give an "
-            "earlier one with --version."
+            f"Version {remembered.version} of the remembered configurations of {chosen.name} is already deployed: give "
+            "an earlier one with --version."
         )
     _say(f"Version {remembered.version}, which passed its verification on {remembered.passed:%Y-%m-%d %H:%M} UTC:")
     cdk.run("diff", written)

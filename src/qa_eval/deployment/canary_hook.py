@@ -87,9 +87,12 @@ def decide(event: Mapping[str, Any], settings: HookSettings, seconds: float) -> 
         return CanaryVerdict(True, "There is no rule: every release is admitted.")
     if old is None:
         return CanaryVerdict(True, "No release has traffic yet: there is nothing to compare with.")
+    new_task, old_task = task_of(new), task_of(old)
+    if new_task == old_task:
+        return CanaryVerdict(True, "Both releases have the same task definition: nothing but the tasks is replaced.")
     headers = {HEADER: read_secret(settings.header_secret)}
     key = read_secret(settings.key_secret)
-    wanted, current = read_release(new, headers), read_release(old, {}, otherwise=new)
+    wanted, current = read_release(new_task, headers), read_release(old_task, {}, otherwise=new_task)
     return asyncio.run(compare_releases(settings.gateway_url, key, current, wanted, settings.rules, seconds))
 
 
@@ -115,26 +118,34 @@ def read_revisions(event: Mapping[str, Any]) -> tuple[str, str | None]:
     return new, old
 
 
-def read_release(revision: str, headers: Mapping[str, str], otherwise: str | None = None) -> Release:
-    """How the chatbot asks a service revision, as its task definition says.
-
-    Args:
-        revision: The revision's ARN.
-        headers: What leads a request to it.
-        otherwise: The revision whose description counts for one that was deployed without a canary.
+def task_of(revision: str) -> str:
+    """The ARN of a service revision's task definition.
 
     Raises:
-        DeploymentError: AWS refuses, or no revision describes itself.
+        DeploymentError: AWS refuses.
     """
     with aws_errors():
-        ecs = client("ecs")
-        found = ecs.describe_service_revisions(serviceRevisionArns=[revision])["serviceRevisions"]
-        tasks = [ecs.describe_task_definition(taskDefinition=each["taskDefinition"]) for each in found]
-    for task in tasks:
-        for container in task["taskDefinition"]["containerDefinitions"]:
-            for variable in container.get("environment", []):
-                if variable["name"] == RELEASE_VARIABLE:
-                    return Release(**json.loads(variable["value"]), headers=headers)
+        (found,) = client("ecs").describe_service_revisions(serviceRevisionArns=[revision])["serviceRevisions"]
+    return str(found["taskDefinition"])
+
+
+def read_release(task: str, headers: Mapping[str, str], otherwise: str | None = None) -> Release:
+    """How the chatbot asks a release of the gateway, as its task definition says.
+
+    Args:
+        task: The task definition's ARN.
+        headers: What leads a request to the release.
+        otherwise: The task definition that counts for one that was deployed without a canary.
+
+    Raises:
+        DeploymentError: AWS refuses, or neither task definition says it.
+    """
+    with aws_errors():
+        found = client("ecs").describe_task_definition(taskDefinition=task)["taskDefinition"]
+    for container in found["containerDefinitions"]:
+        for variable in container.get("environment", []):
+            if variable["name"] == RELEASE_VARIABLE:
+                return Release(**json.loads(variable["value"]), headers=headers)
     if otherwise is not None:
         return read_release(otherwise, headers)
-    raise DeploymentError(f"The task of {revision} has no {RELEASE_VARIABLE}: deploy with the setting `canary`.")
+    raise DeploymentError(f"{task} has no variable {RELEASE_VARIABLE}: deploy with the setting `canary`.")
