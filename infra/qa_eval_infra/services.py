@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -23,6 +23,7 @@ from qa_eval.blueprint.environment import gateway_environment
 from qa_eval.blueprint.health import container_check
 from qa_eval.blueprint.iam import GUARDRAIL_ACTIONS, MODEL_ACTIONS, bedrock_resources
 from qa_eval.blueprint.routes import PHOENIX_ROOT, PORTS, Server
+from qa_eval_infra import canary
 from qa_eval_infra.data import DATABASE, PHOENIX_SCHEMA, Cache, Database, Secrets
 from qa_eval_infra.findings import accept
 from qa_eval_infra.functions import helper_function
@@ -82,8 +83,9 @@ class Cluster(Construct):
         group: ec2.ISecurityGroup,
         tasks: int | None,
         connect: ecs.ServiceConnectProps,
+        **options: Any,
     ) -> ecs.FargateService:
-        """A service with rolling deployments without downtime, and a rollback if new tasks do not become healthy."""
+        """A service whose deployments have no downtime, and are rolled back if new tasks do not become healthy."""
         return ecs.FargateService(
             scope,
             "Service",
@@ -100,6 +102,7 @@ class Cluster(Construct):
             security_groups=[group],
             service_connect_configuration=connect,
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            **options,
         )
 
 
@@ -236,13 +239,14 @@ class Gateway(Construct):
             "REDIS_PORT": str(cache.PORT),
             "REDIS_SSL": "true",
             "KEEPALIVE_TIMEOUT": str(SERVER_KEEPALIVE),
+            **canary.release_environment(settings),
         }
         task = self._task("Task", {"DISABLE_SCHEMA_UPDATE": "true"}, [])
         grant_bedrock(task.task_role, settings, guardrail)
         connect = ecs.ServiceConnectProps(
             log_driver=cluster.logging("connect"),
         )
-        self.service = cluster.service(self, task, self.group, None, connect)
+        self.service = cluster.service(self, task, self.group, None, connect, **canary.deployment_options(settings))
         migration = Migration(
             self, "Migration", cluster, self._task("Migrate", {}, ["--skip_server_startup"]), self.group
         )
@@ -290,7 +294,7 @@ class Gateway(Construct):
             min_capacity=settings.gateway_tasks_min, max_capacity=settings.gateway_tasks_max
         )
         scaling.scale_on_cpu_utilization("Cpu", target_utilization_percent=50)
-        scaling.scale_on_request_count("Requests", requests_per_target=600, target_group=balancer.targets["litellm"])
+        canary.scale_on_requests(scaling, balancer.groups("litellm"), requests_per_target=600)
 
 
 def grant_bedrock(role: iam.IRole, settings: QaEvalSettings, guardrail: Guardrail) -> None:

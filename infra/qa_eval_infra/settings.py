@@ -20,11 +20,15 @@ from qa_eval.blueprint.gateway import LiteLLMConfig, config_path, read_config
 from qa_eval.blueprint.iam import bedrock_resources
 from qa_eval.blueprint.versions import server_versions
 from qa_eval.errors import InputError
+from qa_eval.spec.values import RULE, Rules
 from qa_eval_infra.zones import ZONES
 
 CLOUDFRONT_REGION: Final = "us-east-1"
 """The region of CloudFront's certificate and web ACL."""
 ENVIRONMENT_PREFIX: Final = "QA_EVAL_INFRA_"
+
+CANARY_MEASURES: Final = ("em", "f1", "answered", "failed", "p50_latency", "p95_latency", "cost")
+"""What the canary can judge: it computes no embeddings and calls no judge."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Image = Annotated[str, StringConstraints(pattern=r"^[\w.-]+(:\d+)?(/[\w.-]+)+(:[\w.-]+|@sha256:[0-9a-f]{64})$")]
@@ -138,6 +142,20 @@ class QaEvalSettings(BaseModel):
     experiment_budget: float = Field(
         100, gt=0, description="Budget of the experiments' virtual key, in US dollars a month."
     )
+    canary: bool = Field(
+        False, description="A changed gateway gets the traffic only after a paired experiment passes `canary_fail_on`."
+    )
+    canary_fail_on: Rules = Field(
+        ("f1 < -0.05",),
+        description="The canary's rules on new minus old, as in a specification's `gate`; none admits every gateway.",
+    )
+    canary_examples: int = Field(
+        100, ge=20, le=100, description="The canary's questions of the sample dataset, each asked of both gateways."
+    )
+    canary_budget: float = Field(1, gt=0, description="Budget of one canary, in US dollars.")
+    canary_inconclusive: Literal["pass", "fail"] = Field(
+        "fail", description="What a rule of the canary does when its budget does not suffice to tell."
+    )
     alarm_email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None = Field(
         None, description="Recipient of alarms; SNS first asks for a confirmation."
     )
@@ -214,12 +232,19 @@ def _conflicts(chosen: QaEvalSettings) -> list[tuple[bool, str]]:
             chosen.chatbot and chosen.region not in LEX_REGIONS,
             f"`region` {chosen.region} has no Amazon Lex: give `chatbot: false`, or one of {', '.join(LEX_REGIONS)}",
         ),
+        _canary_conflict(chosen.canary_fail_on),
         (
             chosen.chatbot and chosen.chatbot_model not in chosen.model_groups,
             f"`chatbot_model` {chosen.chatbot_model} is not a model group: "
             f"give one of {', '.join(chosen.model_groups)}",
         ),
     ]
+
+
+def _canary_conflict(rules: Sequence[str]) -> tuple[bool, str]:
+    measures = [match[1] for rule in rules if (match := RULE.fullmatch(rule))]
+    unknown = next((name for name in measures if name not in CANARY_MEASURES), None)
+    return unknown is not None, f"`canary_fail_on` cannot judge {unknown}: give one of {', '.join(CANARY_MEASURES)}"
 
 
 def _size_conflict(server: str, cpu: int, memory: int) -> tuple[bool, str]:

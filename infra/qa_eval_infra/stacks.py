@@ -13,6 +13,7 @@ from constructs import Construct
 from qa_eval.blueprint import outputs
 from qa_eval.blueprint import secrets as blueprint_secrets
 from qa_eval.blueprint.routes import PHOENIX_ROOT, PORTS, Server
+from qa_eval_infra.canary import Canary
 from qa_eval_infra.chatbot import Chatbot
 from qa_eval_infra.data import Cache, Database, Secrets, generated_secret
 from qa_eval_infra.edge import Edge, EdgeStack, hosted_zone
@@ -99,14 +100,17 @@ class HomeStack(cdk.Stack):
         phoenix = Phoenix(self, "Phoenix", cluster, database, secrets, edge.url)
         gateway = Gateway(self, "Gateway", cluster, database, cache, secrets, guardrail)
         gateway.service.node.add_dependency(phoenix.service)
-        _connect(balancer, gateway, phoenix, database, cache)
-        gateway.scale(balancer)
-
         experiment_key, chatbot_key = generated_secret(self, EXPERIMENT_KEY), generated_secret(self, CHATBOT_KEY)
+        canary = Canary(self, "Canary", settings, network, balancer, log_group) if settings.canary else None
+        _connect(balancer, gateway, phoenix, database, cache, canary)
+        gateway.scale(balancer)
+        if canary:
+            canary.add_hook(gateway.service, edge.url, experiment_key)
+
         readiness = Readiness(self, "Readiness", settings, log_group, edge.url)
         operations = Operations(self, "Operations", settings, topic, balancer, gateway, phoenix, database, readiness)
         if settings.chatbot:
-            Chatbot(
+            chatbot = Chatbot(
                 self,
                 "Chatbot",
                 gateway_url=edge.url,
@@ -116,6 +120,8 @@ class HomeStack(cdk.Stack):
                 log_retention=RETENTION[settings.log_retention_days],
                 architecture=function_architecture(settings),
             )
+            if canary:  # a changed chatbot waits for the gateway that was tried with it
+                chatbot.node.add_dependency(gateway.service)
         accept_everywhere(self, settings)
         values = {
             outputs.GATEWAY_URL: edge.url,
@@ -135,12 +141,23 @@ class HomeStack(cdk.Stack):
             cdk.CfnOutput(self, name, value=value)
 
 
-def _connect(balancer: LoadBalancer, gateway: Gateway, phoenix: Phoenix, database: Database, cache: Cache) -> None:
+def _connect(
+    balancer: LoadBalancer,
+    gateway: Gateway,
+    phoenix: Phoenix,
+    database: Database,
+    cache: Cache,
+    canary: Canary | None,
+) -> None:
     """Allow the connections between the components, and no others."""
     servers: dict[Server, Gateway | Phoenix] = {"litellm": gateway, "phoenix": phoenix}
     for server, construct in servers.items():
         balancer.targets[server].add_target(
-            construct.service.load_balancer_target(container_name=server, container_port=PORTS[server])
+            construct.service.load_balancer_target(
+                container_name=server,
+                container_port=PORTS[server],
+                alternate_target=canary.target if canary and server == "litellm" else None,
+            )
         )
         database.cluster.connections.allow_default_port_from(construct.group)
     gateway.group.connections.allow_to(phoenix.group, ec2.Port.tcp(PORTS["phoenix"]), "traces")

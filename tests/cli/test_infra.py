@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from rich.console import Console
 from stubbed_account import ARN, NO_STACK, Refusal, StubbedAccount, stubbed_account
 from typer.testing import CliRunner
@@ -15,8 +17,9 @@ from typer.testing import CliRunner
 from qa_eval.aws import deployed
 from qa_eval.aws.deployed import DeployedStack
 from qa_eval.blueprint import outputs
+from qa_eval.blueprint.gateway import config_path
 from qa_eval.cli.main import app
-from qa_eval.deployment import cdk, images, keys, readiness, rotation, smoke
+from qa_eval.deployment import cdk, images, keys, memory, package, readiness, rotation, smoke
 from qa_eval.errors import DeploymentError, InputError
 from qa_eval.experiment import prices
 from qa_eval.experiment.metadata import Servers
@@ -34,11 +37,43 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["infra", *arguments])
 
 
+class Parameters:
+    """Systems Manager's parameters with their versions, and the templates that CloudFormation has, by stack."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[str]] = {}
+        self.templates: dict[str, Any] = {}
+
+    def get_parameter(self, Name: str) -> Any:
+        name, _, version = Name.partition(":")
+        kept = self.values.get(name, [])
+        if not kept:
+            raise ClientError({"Error": {"Code": "ParameterNotFound"}}, "GetParameter")
+        place = int(version or len(kept))
+        modified = datetime(2026, 11, place, tzinfo=UTC)
+        return {"Parameter": {"Name": name, "Version": place, "Value": kept[place - 1], "LastModifiedDate": modified}}
+
+    def put_parameter(self, Name: str, Value: str, **_: Any) -> None:
+        self.values.setdefault(Name, []).append(Value)
+
+    def delete_parameters(self, Names: list[str]) -> None:
+        for name in Names:
+            self.values.pop(name, None)
+
+    def get_template(self, StackName: str, **_: Any) -> Any:
+        return {"TemplateBody": self.templates.get(StackName)}
+
+
 class Recorded(list[str]):
     """What happened, in its order."""
 
     status: str | None = "UPDATE_COMPLETE"
     """CloudFormation's status of the stack."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parameters = Parameters()
+        self.account: dict[str, Any] = {"ssm": self.parameters, "cloudformation": self.parameters}
 
     keys: tuple[keys.VirtualKey, ...] = ()
     findings: tuple[str, ...] = ()
@@ -96,6 +131,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, account: StubbedAc
         deployed, "find", lambda name, region=None: DeployedStack(name, "https://x", "https://x/phoenix", "sk-x", "p")
     )
     monkeypatch.setattr(prices, "price_gateway", priced)
+    monkeypatch.setattr(memory, "client", lambda service, region: happened.account[service])
     monkeypatch.setattr(smoke, "verify_gateway", note("guardrail"))
     monkeypatch.setattr(smoke, "run_smoke_experiment", note("experiment"))
     return happened
@@ -175,7 +211,6 @@ def test_a_finding_of_the_smoke_test_fails_the_command(recorded: Recorded) -> No
 
 
 def test_a_configuration_with_a_finding_is_not_deployed(recorded: Recorded, tmp_path: Path) -> None:
-    from qa_eval.blueprint.gateway import config_path
 
     config = tmp_path / "config.yaml"
     config.write_text(config_path().read_text().replace("base_model: us.amazon.nova-micro-v1:0", "base_model: unknown"))
@@ -340,3 +375,130 @@ def test_a_replaced_secret_is_told_in_one_sentence(recorded: Recorded, monkeypat
     done = run("rotate", "master-key", "--set", "region=us-west-2", "--now")
     assert (done.exit_code, done.stdout) == (0, "The gateway takes the new master key only.\n")
     assert asked == [("master-key", "us-west-2", True)]
+
+
+NAME = "/qa-eval/qa-eval/configuration"
+
+
+def templates(tmp_path: Path) -> dict[str, Any]:
+    """The templates of the last synthesis, by stack."""
+    return {
+        path.name.removesuffix(".template.json"): json.loads(path.read_text())
+        for path in (tmp_path / "cdk.out").glob("*.template.json")
+    }
+
+
+def test_what_passes_is_remembered_once_and_without_a_secret(recorded: Recorded, tmp_path: Path) -> None:
+    for flags in ((), (), ("--set", "rate_limit=5000")):
+        assert run("deploy", "--yes", "--set", "chatbot=false", *flags).exit_code == 0
+    assert len(recorded.parameters.values[NAME]) == 2
+    last = memory.recall("qa-eval", "us-east-1")
+    assert last.version == 2
+    assert last.settings["rate_limit"] == 5000
+    assert last.settings["litellm_image"].endswith(f"@sha256:{'0' * 64}")
+    assert "model_list:" in last.config
+    assert "the-master-key" not in json.dumps([last.settings, last.config])
+
+
+@pytest.mark.parametrize("flags", [["--no-smoke"], []])
+def test_what_was_not_verified_is_not_remembered(recorded: Recorded, flags: list[str]) -> None:
+    recorded.findings = ("F1 is 0.2, below the gate of 0.5.",)
+    run("deploy", "--yes", "--set", "chatbot=false", *flags)
+    assert recorded.parameters.values == {}
+
+
+def test_rollback_shows_the_change_and_deploys_the_last_that_passed_by_the_same_steps(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(config_path().read_text().replace("num_retries: 3", "num_retries: 2"))
+    assert run("deploy", "--yes", "--set", "chatbot=false", "--set", f"config={config}").exit_code == 0
+    passed = templates(tmp_path)
+    config.unlink()
+    recorded.findings = ("claude-haiku does not answer: HTTP 500.",)
+    assert run("deploy", "--yes").exit_code == 1
+    recorded.parameters.templates, recorded.findings = templates(tmp_path), ()
+    recorded.clear()
+
+    done = run("rollback", "--yes")
+    assert done.exit_code == 0, done.output
+    assert recorded == [
+        *("diff", "deploy --require-approval never", "ready", "keys", "prices", "guardrail", "experiment"),
+    ]
+    assert templates(tmp_path) == passed
+    assert "Version 1, which passed its verification on 2026-11-01" in done.output
+    assert "the next `deploy` deploys them again" in done.output
+
+
+def test_rollback_asks_before_it_deploys(recorded: Recorded) -> None:
+    run("deploy", "--yes", "--set", "chatbot=false")
+    recorded.clear()
+    assert run("rollback").exit_code == 1
+    assert recorded == ["diff"]
+
+
+def test_rollback_to_what_is_deployed_is_a_sentence_and_an_earlier_version_can_be_given(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    for limit in (1000, 2000):
+        run("deploy", "--yes", "--set", "chatbot=false", "--set", f"rate_limit={limit}")
+    recorded.parameters.templates = templates(tmp_path)
+    recorded.clear()
+    refused = run("rollback", "--yes")
+    assert isinstance(refused.exception, DeploymentError)
+    assert "Version 2 of the remembered configurations of qa-eval is already deployed" in str(refused.exception)
+    assert recorded == []
+    assert run("rollback", "--yes", "--version", "1").exit_code == 0
+    assert memory.recall("qa-eval", "us-east-1").settings["rate_limit"] == 1000
+
+
+def test_a_rollback_is_not_compared_with_what_is_broken(
+    recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "canary.zip"
+    archive.write_bytes(b"PK\x05\x06" + bytes(18))
+    monkeypatch.setattr(package, "build", lambda architecture, on_progress: archive)
+    monkeypatch.setattr(package, "find", lambda architecture: archive)
+    assert run("deploy", "--yes", "--set", "chatbot=false", "--set", "canary=true").exit_code == 0
+    assert "f1 < -0.05" in json.dumps(templates(tmp_path))
+    assert run("rollback", "--yes").exit_code == 0
+    assert "f1 < -0.05" not in json.dumps(templates(tmp_path))
+    assert memory.recall("qa-eval", "us-east-1").settings["canary_fail_on"] == ["f1 < -0.05"]
+
+
+def test_rollback_without_a_memory_is_a_sentence(recorded: Recorded) -> None:
+    refused = run("rollback", "--yes")
+    assert isinstance(refused.exception, DeploymentError)
+    assert refused.exception.exit_code == 2
+    assert "No configuration of qa-eval in us-east-1 is remembered" in str(refused.exception)
+
+
+def test_destroy_forgets(recorded: Recorded) -> None:
+    run("deploy", "--yes", "--set", "chatbot=false")
+    run("destroy", "--yes", "--set", "deletion_protection=false")
+    assert recorded.parameters.values == {}
+
+
+@pytest.mark.parametrize("status", [None, "UPDATE_COMPLETE"])
+def test_a_first_deployment_has_no_canary_and_later_ones_pack_its_function(
+    status: str | None, recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded.status = status
+    archive = tmp_path / "canary.zip"
+    archive.write_bytes(b"PK\x05\x06" + bytes(18))
+    strategies: list[Any] = []
+
+    def deploy(verb: str, assembly: Path, more: Any = ()) -> None:
+        (service,) = [
+            each["Properties"]
+            for name, each in templates(tmp_path)["qa-eval"]["Resources"].items()
+            if each["Type"] == "AWS::ECS::Service" and "Gateway" in name
+        ]
+        strategies.append(service["DeploymentConfiguration"].get("Strategy"))
+
+    monkeypatch.setattr(cdk, "run", deploy)
+    monkeypatch.setattr(package, "build", lambda architecture, on_progress: recorded.append("pack"))
+    monkeypatch.setattr(package, "find", lambda architecture: archive)
+    assert run("deploy", "--yes", "--set", "canary=true", "--set", "chatbot=false").exit_code == 0
+    assert strategies == ([None, "CANARY"] if status is None else ["CANARY"])
+    assert "pack" in recorded

@@ -46,6 +46,7 @@ def test_it_counts_what_the_template_holds(platform: Platform, synthesise: Synth
         platform,
         synthesise("chatbot=false"),
         synthesise("vpc_endpoints=true"),
+        synthesise("canary=true"),
         synthesise(*DOMAIN, "load_balancer=public"),
     ):
         told = {line.name: line.how for line in estimate(each.settings)}

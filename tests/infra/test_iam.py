@@ -7,7 +7,7 @@ from pathlib import Path
 import iam_simulator
 import pytest
 from iam_simulator import ACCOUNT, Request
-from templates import Platform
+from templates import Platform, Synthesise
 
 HOME = f"us-east-1:{ACCOUNT}"
 NOVA = "us.amazon.nova-lite-v1:0"
@@ -70,6 +70,23 @@ DENIED = [
 ]
 
 
+REVISION = f"arn:aws:ecs:{HOME}:service-revision/qa-eval/gateway/1"
+CANARY_ALLOWED = [
+    Request("CanaryFunctionRole", "secretsmanager:GetSecretValue", "ExperimentKey"),
+    Request("CanaryFunctionRole", "secretsmanager:GetSecretValue", "CanaryCanarySecret"),
+    Request("CanaryFunctionRole", "ecs:DescribeServiceRevisions", REVISION),
+    Request("CanaryFunctionRole", "ecs:DescribeTaskDefinition", "*"),
+]
+CANARY_DENIED = [
+    Request("CanaryFunctionRole", "secretsmanager:GetSecretValue", "SecretsMasterKey"),
+    Request("CanaryFunctionRole", "secretsmanager:PutSecretValue", "CanaryCanarySecret"),
+    Request("CanaryFunctionRole", "ecs:UpdateService", f"arn:aws:ecs:{HOME}:service/qa-eval/gateway"),
+    Request("CanaryFunctionRole", "bedrock:InvokeModel", PROFILE),
+    Request("CanaryHookRole", "lambda:InvokeFunction", f"arn:aws:lambda:{HOME}:function:another"),
+    Request("GatewayTaskExecutionRole", "secretsmanager:GetSecretValue", "CanaryCanarySecret"),
+]
+
+
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return iam_simulator.install(tmp_path_factory.mktemp("iam"))
@@ -91,6 +108,12 @@ def test_every_role_may_do_its_work(simulator: Path, account: iam_simulator.Acco
 
 def test_no_role_may_do_more(simulator: Path, account: iam_simulator.Account) -> None:
     assert wrong(simulator, account, DENIED, "ImplicitlyDenied") == []
+
+
+def test_the_canary_reads_what_it_compares_and_changes_nothing(simulator: Path, synthesise: Synthesise) -> None:
+    account = iam_simulator.Account(synthesise("canary=true"))
+    assert wrong(simulator, account, CANARY_ALLOWED, "Allowed") == []
+    assert wrong(simulator, account, CANARY_DENIED, "ImplicitlyDenied") == []
 
 
 def test_the_migration_runs_any_revision_of_its_own_task_in_its_own_cluster(

@@ -26,6 +26,8 @@ CHOICES = {
         *("gateway_cpu=4096", "gateway_memory=8192", "gateway_tasks_min=2", "database_max_acu=16"),
     ),
     "ARM elsewhere": ("architecture=arm64", "region=us-west-2", "name=other", "guardrail_strength=LOW"),
+    "canary": ("canary=true",),
+    "canary behind a public load balancer": (*DOMAIN, "canary=true", "load_balancer=public", "chatbot=false"),
     "watched": ("alarm_email=a@example.org", "monthly_budget=50", "log_retention_days=365", "tags={team: qa}"),
 }
 
@@ -65,7 +67,7 @@ def test_cloudformation_validate_finds_no_error(choice: Platform, engine: valida
         assert warnings <= {"W3005"}, "CDK writes some dependencies twice; nothing else is warned of"
 
 
-@pytest.mark.parametrize("name", ["as it is", "public load balancer", "large"])
+@pytest.mark.parametrize("name", ["as it is", "public load balancer", "large", "canary"])
 def test_cfn_lint_finds_no_error(name: str, synthesise: Synthesise) -> None:
     for text in synthesise(*CHOICES[name], checked=True).templates.values():
         matches = cfnlint.api.lint(text, regions=["us-east-1"])

@@ -34,6 +34,8 @@ def test_every_setting_is_documented_in_the_text_and_in_the_docs() -> None:
 
 
 def _shown(default: object) -> str:
+    if isinstance(default, tuple):
+        return ", ".join(map(_shown, default))
     return (
         ""
         if default is None or default == {}

@@ -19,13 +19,14 @@ _KINDS = {
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}",
     "AWS::ECS::Cluster": "ecs:{region}:{account}:cluster/{name}",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
+    "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
     "AWS::Bedrock::Guardrail": "bedrock:{region}:{account}:guardrail/{name}",
 }
 
 
 @dataclass(frozen=True)
 class Request:
-    """One call of a role; the resource is an ARN, or the beginning of a resource's name in the template."""
+    """One call of a role; the resource is an ARN, `*`, or the beginning of a resource's name in the template."""
 
     role: str
     action: str
@@ -64,7 +65,8 @@ class Account:
             for each in self._resources.values()
             if each["Type"] == "AWS::IAM::Policy" and {"Ref": role} in each["Properties"]["Roles"]
         ]
-        resource = request.resource if request.resource.startswith("arn:") else self.arn(self.name(request.resource))
+        is_given = request.resource.startswith(("arn:", "*"))
+        resource = request.resource if is_given else self.arn(self.name(request.resource))
         return {
             "role": role,
             "policies": attached,

@@ -26,6 +26,7 @@ SettingFlags = Annotated[
 Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the templates.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+MinF1 = Annotated[float, typer.Option(metavar="F1", help="Minimum F1 of that experiment, 0 to 1.")]
 
 FOLDER = Path("cdk.out")
 
@@ -44,7 +45,7 @@ def diff(settings: SettingsFile = None, set_: SettingFlags = None, output: Outpu
     from qa_eval.deployment import cdk, release
 
     pinned = release.pin_images(_settings(settings, set_), _say)
-    cdk.run("diff", _synth(pinned, output))
+    cdk.run("diff", _prepared(pinned, output))
 
 
 @app.command()
@@ -67,13 +68,12 @@ def deploy(
     ] = False,
     preflight: Annotated[bool, typer.Option(help="First ask the account what would fail.")] = True,
     smoke: Annotated[bool, typer.Option(help="Verify the deployment with a small experiment.")] = True,
-    min_f1: Annotated[float, typer.Option(metavar="F1", help="Minimum F1 of that experiment, 0 to 1.")] = 0.5,
+    min_f1: MinF1 = 0.5,
 ) -> None:
     """Check configuration and account, deploy, provide keys, and verify. Exit code 1: there are findings."""
-    from qa_eval.deployment import release
+    from qa_eval.deployment import memory, release
 
-    if not 0 <= min_f1 <= 1:
-        raise InputError(f"--min-f1 must be from 0 to 1, not {min_f1:g}.")
+    _check_f1(min_f1)
     chosen = _settings(settings, set_)
     _check(chosen)
     if preflight:
@@ -81,20 +81,42 @@ def deploy(
     pinned = release.pin_images(chosen, _say)
     if bootstrap:
         release.bootstrap(chosen)
-    is_first = release.is_first(chosen)
-    _deploy(release.unprotected(pinned) if is_first else pinned, output, yes)
-    release.wait_until_ready(chosen, _say)
-    release.provide_keys(chosen, _say)
-    if problem := release.price_models(chosen):
-        _say(problem)
+    _release(pinned, output, yes, smoke, min_f1)
     if smoke:
-        _verify(chosen, min_f1)
-    if is_first and chosen.deletion_protection:
-        _say("Protecting database and load balancer from deletion ...")
-        _deploy(pinned, output, yes)
-    if not chosen.needs_edge_stack:
-        release.remove_edge(chosen, _say)
-    typer.echo(f"{chosen.name} is deployed: {release.gateway_url(chosen)}")
+        memory.remember(pinned, _say)
+
+
+@app.command()
+def rollback(
+    settings: SettingsFile = None,
+    set_: SettingFlags = None,
+    output: Output = FOLDER,
+    yes: Yes = False,
+    version: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="An earlier one of the remembered configurations.")
+    ] = None,
+    min_f1: MinF1 = 0.5,
+) -> None:
+    """Deploy the last configuration that passed `deploy`'s verification; the settings only name the deployment."""
+    from qa_eval.deployment import cdk, memory, release
+
+    _check_f1(min_f1)
+    chosen = _settings(settings, set_)
+    remembered = memory.recall(chosen.name, chosen.region, version)
+    restored = memory.restore(remembered, output)
+    written = _prepared(restored, output)
+    if memory.is_deployed(restored, written):
+        raise DeploymentError(
+            f"Version {remembered.version} of the remembered configurations of {chosen.name} is already deployed: give "
+            "an earlier one with --version."
+        )
+    _say(f"Version {remembered.version}, which passed its verification on {remembered.passed:%Y-%m-%d %H:%M} UTC:")
+    cdk.run("diff", written)
+    if not yes:
+        typer.confirm("Deploy this configuration?", abort=True, err=True)
+    _release(release.admitted(restored), output, yes, smoke=True, min_f1=min_f1)
+    memory.remember(restored, _say)
+    _say("The settings that were given are unchanged: the next `deploy` deploys them again.")
 
 
 @app.command()
@@ -161,7 +183,7 @@ def destroy(
     settings: SettingsFile = None, set_: SettingFlags = None, output: Output = FOLDER, yes: Yes = False
 ) -> None:
     """Destroy the stacks, after listing what is retained."""
-    from qa_eval.deployment import cdk, release
+    from qa_eval.deployment import cdk, memory, release
 
     chosen = _settings(settings, set_)
     if chosen.deletion_protection:
@@ -169,7 +191,7 @@ def destroy(
             "The database and the load balancer are protected: first run `qa-eval infra deploy --no-smoke --set "
             "deletion_protection=false`, then destroy with the same --set."
         )
-    written = _synth(chosen, output)
+    written = _synth(release.first(chosen), output)  # what a canary adds is not retained, and need not be packed
     typer.echo("Retained resources, which may cost money:", err=True)
     for each in cdk.retained(written):
         typer.echo(
@@ -177,6 +199,7 @@ def destroy(
         )
     typer.echo("  CDK's own bootstrap stacks with the uploaded assets (retained)", err=True)
     cdk.run("destroy", written, ["--force"] if yes else [])
+    memory.forget(chosen.name, chosen.region)
     if not chosen.needs_edge_stack:
         release.remove_edge(chosen, _say)
 
@@ -229,7 +252,39 @@ def _verify(chosen: QaEvalSettings, min_f1: float) -> None:
         raise typer.Exit(1)
 
 
+def _check_f1(min_f1: float) -> None:
+    if not 0 <= min_f1 <= 1:
+        raise InputError(f"--min-f1 must be from 0 to 1, not {min_f1:g}.")
+
+
+def _release(pinned: QaEvalSettings, output: Path, yes: bool, smoke: bool, min_f1: float) -> None:
+    """All steps of a deployment whose configuration is checked."""
+    from qa_eval.deployment import release
+
+    is_first = release.is_first(pinned)
+    _deploy(release.first(pinned) if is_first else pinned, output, yes)
+    release.wait_until_ready(pinned, _say)
+    release.provide_keys(pinned, _say)
+    if problem := release.price_models(pinned):
+        _say(problem)
+    if smoke:
+        _verify(pinned, min_f1)
+    if is_first and release.first(pinned) != pinned:
+        _say("Protecting the deployment, as the settings say ...")
+        _deploy(pinned, output, yes)
+    if not pinned.needs_edge_stack:
+        release.remove_edge(pinned, _say)
+    typer.echo(f"{pinned.name} is deployed: {release.gateway_url(pinned)}")
+
+
+def _prepared(pinned: QaEvalSettings, output: Path) -> Path:
+    from qa_eval.deployment import release
+
+    release.pack_canary(pinned, _say)
+    return _synth(pinned, output)
+
+
 def _deploy(pinned: QaEvalSettings, output: Path, yes: bool) -> None:
     from qa_eval.deployment import cdk
 
-    cdk.run("deploy", _synth(pinned, output), ["--require-approval", "never" if yes else "broadening"])
+    cdk.run("deploy", _prepared(pinned, output), ["--require-approval", "never" if yes else "broadening"])

@@ -17,7 +17,7 @@ from qa_eval.aws.lex import LexBot
 from qa_eval.blueprint import outputs
 from qa_eval.blueprint.gateway import load_content
 from qa_eval.blueprint.prices import load_price_map
-from qa_eval.deployment import cdk, images, keys, readiness, smoke
+from qa_eval.deployment import cdk, images, keys, package, readiness, smoke
 from qa_eval.experiment import prices
 from qa_eval.experiment.metadata import Servers
 from qa_eval.gateway_check.lint import lint
@@ -74,9 +74,25 @@ def is_first(settings: QaEvalSettings) -> bool:
     return status is None or status.startswith(("CREATE_FAILED", "ROLLBACK", "REVIEW"))
 
 
-def unprotected(settings: QaEvalSettings) -> QaEvalSettings:
-    """The settings of a first deployment: a failure can only be rolled back while nothing is protected."""
-    return settings.model_copy(update={"deletion_protection": False})
+def first(settings: QaEvalSettings) -> QaEvalSettings:
+    """The settings of a first deployment: a failure can only be rolled back while nothing is protected, and a canary
+    has nothing to compare with."""
+    return settings.model_copy(update={"deletion_protection": False, "canary": False})
+
+
+def admitted(settings: QaEvalSettings) -> QaEvalSettings:
+    """The settings of a rollback: no canary may keep a broken release, with which it would be compared."""
+    return settings.model_copy(update={"canary_fail_on": ()})
+
+
+def pack_canary(settings: QaEvalSettings, on_progress: OnProgress) -> None:
+    """Pack the function of the canary, where there is one.
+
+    Raises:
+        DeploymentError: uv is missing or fails.
+    """
+    if settings.canary:
+        package.build(settings.architecture, on_progress)
 
 
 def wait_until_ready(settings: QaEvalSettings, on_progress: OnProgress) -> None:

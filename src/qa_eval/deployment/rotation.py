@@ -23,8 +23,8 @@ from qa_eval.errors import DeploymentError, InputError
 if TYPE_CHECKING:
     from qa_eval_infra.settings import QaEvalSettings
 
-_WAITER: Final = {"Delay": 15, "MaxAttempts": 80}
-"""Up to 20 minutes: a task that is replaced first ends what it was asked."""
+_WAITER: Final = {"Delay": 15, "MaxAttempts": 240}
+"""Up to an hour: a task that is replaced first ends what it was asked, and a canary takes its steps."""
 
 
 @dataclass(frozen=True)

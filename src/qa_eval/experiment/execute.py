@@ -168,7 +168,9 @@ async def _open(resources: AsyncExitStack, run: Run) -> AsyncJournal:
 async def _gateway(resources: AsyncExitStack, servers: Servers, timeout_s: float) -> GatewayClient | None:
     if not servers.gateway_url:
         return None
-    client = GatewayClient(servers.gateway_url, servers.gateway_key, timeout_s=timeout_s)
+    client = GatewayClient(
+        servers.gateway_url, servers.gateway_key, timeout_s=timeout_s, headers=servers.gateway_headers
+    )
     return await resources.enter_async_context(client)
 
 

@@ -185,6 +185,8 @@ class Servers:
     phoenix_url: str | None = None
     """None records nothing in Phoenix."""
     phoenix_key: str | None = field(default=None, repr=False)
+    gateway_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """More headers of every question, such as those that a load balancer routes by."""
 
 
 def new_run_id() -> str:

@@ -43,15 +43,19 @@ _FAILURES = (aiohttp.ClientError, OSError)
 class GatewayClient:
     """Calls one gateway; an async context manager that holds its connections."""
 
-    def __init__(self, url: str, key: str | None, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, key: str | None, *, timeout_s: float = TIMEOUT_S, headers: Mapping[str, str] | None = None
+    ) -> None:
         """
         Args:
             url: The gateway's base URL, with or without `/v1`.
             key: Its API key; None where it needs none.
             timeout_s: How long one try may take. The default leaves the gateway its own tries.
+            headers: More headers of every request, such as those that a load balancer routes by.
         """
         self.url = server_address(url).removesuffix("/v1")
-        self._headers = bearer(key, "QA_EVAL_GATEWAY_KEY")
+        self._authorization = bearer(key, "QA_EVAL_GATEWAY_KEY")
+        self._headers = {**self._authorization, **(headers or {})}
         self._timeout_s = timeout_s
         self._groups: frozenset[str] = frozenset()
         self._plain = False
@@ -83,7 +87,7 @@ class GatewayClient:
             raise GatewayError(
                 f"No gateway answers at {self.url}: start it (`qa-eval stack up` starts one here) or check `gateway`."
             ) from None
-        if not self._headers and status >= 400:
+        if not self._authorization and status >= 400:
             raise GatewayError(f"The gateway at {self.url} refuses a call without a key: set QA_EVAL_GATEWAY_KEY.")
         if _refuses_key(status, body):
             raise GatewayError(f"The gateway at {self.url} refuses the key: set QA_EVAL_GATEWAY_KEY to a valid one.")

@@ -19,7 +19,7 @@ OVERHEAD_S = 2.0
 RETRY_FROM_S = 12.0
 """The shortest time in which the gateway may try twice."""
 
-_INSTRUCTION = "You are a helpful assistant in a chat window. Answer in short plain text, without Markdown."
+INSTRUCTION = "You are a helpful assistant in a chat window. Answer in short plain text, without Markdown."
 _HEADERS = {"content-type": "application/json", "user-agent": "qa-eval-chatbot"}
 _T = TypeVar("_T")
 
@@ -123,7 +123,7 @@ def timeout_headers(seconds: float) -> dict[str, str]:
 
 def _chat_messages(turn: Turn) -> list[dict[str, str]]:
     content = f"{turn.context}\n\n{turn.message}" if turn.context else turn.message
-    return [{"role": "system", "content": _INSTRUCTION}, *turn.history, {"role": "user", "content": content}]
+    return [{"role": "system", "content": INSTRUCTION}, *turn.history, {"role": "user", "content": content}]
 
 
 def _within(seconds: float, work: Callable[[], _T]) -> _T:
