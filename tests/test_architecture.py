@@ -37,7 +37,8 @@ ALLOWED = {
     "servers": LEAVES | {"spec", "data", "experiment", "aws", "stack"},
     "run": LEAVES | {"spec", "data", "experiment", "analysis", "targets", "metrics", "blueprint", "servers", "phoenix"},
     "deployment": LEAVES
-    | {"", "run", "aws", "blueprint", "chatbot", "data", "experiment", "gateway_check", "targets"} | {"virtual_keys"},
+    | {"", "run", "aws", "blueprint", "chatbot", "data", "experiment", "gateway_check", "targets"}
+    | {"virtual_keys"},
     "doctor": LEAVES | {"blueprint", "stack", "deployment"},
     "cli": LEAVES
     | {
