@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,31 @@ from qa_eval.stack.environments import OnProgress, ServerEnvironment, no_room
 Engines = Literal["native", "WebAssembly"]
 
 NODE_FILES: Final = Path(str(resources.files("qa_eval.stack"))) / "node"
+_NATIVE_COMMAND: Final = """\
+#!/bin/sh
+node=$(dirname "$(dirname "$0")")
+exec node "$node/node_modules/prisma/build/index.js" "$@"
+"""
+_COMMAND: Final = """\
+#!/bin/sh
+node=$(dirname "$(dirname "$0")")
+case "$1 $2" in
+  "--version ") exit 0 ;;  # LiteLLM's first call, which would download what is missing
+  "migrate diff") echo "prisma migrate diff needs Prisma's native engines, which are not here" >&2; exit 1 ;;
+esac
+exec node "$node/node_modules/prisma-6/build/index.js" "$@" --config "$node/prisma.config.mjs"
+"""
+_TYPES_AT_RUN_TIME: Final = '''\
+"""The generated types, of which only a few are used at run time: type checkers read types.pyi."""
+
+from typing import Any
+
+from prisma import _types
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_types, name, Any)
+'''
 _ENGINES: Final = ("query-engine", "schema-engine")
 _OLDEST_NODE: Final = 20
 _DOWNLOAD_TIMEOUT_S: Final = 30.0
@@ -45,7 +69,7 @@ def environment(litellm: ServerEnvironment, title: str, megabytes: int) -> Serve
     def finish(prisma: ServerEnvironment, on_progress: OnProgress) -> None:
         _finish(prisma, litellm, on_progress)
 
-    inputs = (litellm.lock, *sorted(NODE_FILES.iterdir()))
+    inputs = (litellm.lock, Path(__file__), *sorted(NODE_FILES.iterdir()))
     return ServerEnvironment("prisma", title, server_lock("prisma"), megabytes, inputs, finish)
 
 
@@ -140,9 +164,14 @@ def _generate(prisma: ServerEnvironment, litellm: ServerEnvironment) -> None:
         "PATH": os.pathsep.join([str(prisma.folder / "bin"), os.environ["PATH"]]),  # the generator's command
         "PYTHONPATH": str(litellm.packages),
     }
-    done = _run(prisma, ["node", str(_cli(prisma, "prisma")), "generate", f"--schema={schema}"], variables)
+    command = _node(prisma) / "node_modules" / "prisma" / "build" / "index.js"
+    done = _run(prisma, ["node", str(command), "generate", f"--schema={schema}"], variables)
     if done.returncode:
         raise _failed(prisma, "prisma generate", done)
+    # 30,000 classes for type checkers, which would take 5 s and 250 MB at each start.
+    types = prisma.packages / "prisma" / "types.py"
+    types.rename(types.with_suffix(".pyi"))
+    types.write_text(_TYPES_AT_RUN_TIME, encoding="utf-8")
     _run(prisma, [str(prisma.python), "-m", "compileall", "-q", str(prisma.packages / "prisma")], {})
 
 
@@ -154,23 +183,13 @@ def _write_programs(prisma: ServerEnvironment, native: Mapping[str, Path]) -> No
     stand_in.chmod(0o755)
     for name in _ENGINES:
         (folder / name).symlink_to(native.get(name, stand_in))
-    if native:
-        lines = [f'exec node {shlex.quote(str(_cli(prisma, "prisma")))} "$@"']
-    else:
-        config = shlex.quote(str(_node(prisma) / "prisma.config.mjs"))
-        run = f'exec node {shlex.quote(str(_cli(prisma, "prisma-6")))} "$@"'
-        lines = [f'[ "$1" = migrate ] && {run} --config {config}', run]
     command = folder / "prisma"
-    command.write_text("\n".join(["#!/bin/sh", *lines, ""]), encoding="utf-8")
+    command.write_text(_NATIVE_COMMAND if native else _COMMAND, encoding="utf-8")
     command.chmod(0o755)
 
 
 def _node(prisma: ServerEnvironment) -> Path:
     return prisma.folder / "node"
-
-
-def _cli(prisma: ServerEnvironment, package: str) -> Path:
-    return _node(prisma) / "node_modules" / package / "build" / "index.js"
 
 
 def _run(
