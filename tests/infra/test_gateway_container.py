@@ -7,11 +7,10 @@ differs from AWS is named in `gateway_container`.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +33,8 @@ from templates import Platform
 from qa_eval.blueprint.guardrail import BLOCKED_CANARY
 from qa_eval.deployment import keys
 from qa_eval.deployment.keys import VirtualKey
-from qa_eval.stack import servers
-from qa_eval.virtual_keys import VirtualKeys
+from qa_eval.stack import processes, servers
+from qa_eval.virtual_keys import VirtualKeys, new_key
 
 MASTER = SECRETS["LITELLM_MASTER_KEY"]
 QUESTION, ANSWER = "Who wrote the tragedy of Hamlet?", "William Shakespeare of Stratford"
@@ -101,10 +100,11 @@ class Migrated:
 
 
 @pytest.fixture(scope="module")
-def migrations(around: Surroundings) -> dict[str, Migrated]:
-    """The migration in every case: the first one makes the database that the others are copies of."""
+def started(around: Surroundings) -> Iterator[dict[str, Future[Migrated]]]:
+    """The migration in every case, under way: the first one has made the database that the others are copies of."""
+    first: Future[Migrated] = Future()
+    first.set_result(migrate(around, "first"))
     database = around.database
-    done = {"first": Migrated(*run_migration(around, "first"))}
     database.copy("qa_eval", "ahead")
     database.query(
         "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, applied_steps_count) "
@@ -120,16 +120,26 @@ def migrations(around: Surroundings) -> dict[str, Migrated]:
         "locked-out": {"DATABASE_PASSWORD": "not-the-password"},
     }
     with ThreadPoolExecutor(2) as pool:
-        ended = {name: pool.submit(run_migration, around, name, **changed) for name, changed in cases.items()}
-    return done | {name: Migrated(*each.result()) for name, each in ended.items()}
+        yield {"first": first} | {name: pool.submit(migrate, around, name, **each) for name, each in cases.items()}
+
+
+def migrate(around: Surroundings, case: str, **changed: str) -> Migrated:
+    return Migrated(*run_migration(around, case, **changed))
 
 
 @pytest.fixture(scope="module")
-def rig(around: Surroundings, migrations: dict[str, Migrated]) -> Iterator[Rig]:
-    assert migrations["first"].code == 0, migrations["first"].log
+def rig(around: Surroundings, started: dict[str, Future[Migrated]]) -> Iterator[Rig]:
+    first = started["first"].result()
+    assert first.code == 0, first.log
     running = Rig(around)
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def migrations(rig: Rig, started: dict[str, Future[Migrated]]) -> dict[str, Migrated]:
+    """How every migration ended; the gateway has been started meanwhile."""
+    return {name: each.result() for name, each in started.items()}
 
 
 # The migration
@@ -214,20 +224,15 @@ def test_it_is_ready_with_its_database(rig: Rig) -> None:
     assert httpx.get(f"{rig.url}/health/readiness").json()["db"] == "connected"
 
 
-def test_its_database_variables_are_those_that_litellm_reads(platform: Platform) -> None:
-    described = platform.container("GatewayTask")
-    named = {each["Name"]: f"the-{each['Name'].lower()}" for each in described["Secrets"]}
-    settings = {**{each["Name"]: str(each["Value"]) for each in described["Environment"]}, **named}
-    code = "from litellm.proxy.utils import construct_database_url_from_env_vars as url; print(url())"
-    done = subprocess.run(
-        [str(servers.environment("litellm").python), "-P", "-W", "ignore", "-c", code],
-        env={**settings, "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines()[-1] == (
-        "postgresql://the-database_username:the-database_password@the-database_host/qa_eval?sslmode=require"
+def test_its_database_variables_are_those_that_litellm_reads(rig: Rig, platform: Platform) -> None:
+    environment = {each["Name"]: each["Value"] for each in platform.container("GatewayTask")["Environment"]}
+    assert environment["DATABASE_SSLMODE"] == "require"
+    (members,) = processes._members({str(rig.around.folder / "litellm"): None}).values()
+    # LiteLLM makes an address of them, which its query engine inherits.
+    engine = next(each for each in members if any("query-engine" in argument for argument in each.cmdline()))
+    database = rig.around.database
+    assert engine.environ()["DATABASE_URL"].partition("&")[0] == (
+        f"postgresql://phoenix:{database.password}@127.0.0.1:{database.server.port}/qa_eval?sslmode=disable"
     )
 
 
@@ -310,6 +315,22 @@ def wait_for(condition: Callable[[], bool], seconds: float = 40) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.3)
+
+
+def test_a_replaced_key_works_beside_its_former_value_until_that_is_retired(
+    rig: Rig, provide: Callable[..., None], vault: dict[str, str]
+) -> None:
+    former, new = vault["arn:chatbot"], new_key()
+    wait_for(lambda: rig.spend(CHATBOT) > 0)
+    spent = rig.spend(CHATBOT)
+
+    keys.succeed(rig.url, MASTER, VirtualKey(CHATBOT, "arn:chatbot", ("qa",), 20), former, new)
+    assert [rig.ask(QUESTION, key).status_code for key in (former, new)] == [200, 200]
+    assert rig.spend(CHATBOT) >= spent, "the new value begins with what the former has spent"
+
+    keys.retire(rig.url, MASTER, former, now=True)
+    vault["arn:chatbot"] = new
+    assert [rig.ask(QUESTION, key).status_code for key in (former, new)] == [401, 200]
 
 
 def test_a_spent_budget_is_refused(rig: Rig, provide: Callable[..., None], vault: dict[str, str]) -> None:

@@ -52,7 +52,7 @@ def create(
     """
     from qa_eval.virtual_keys import KeyLimits
 
-    chosen = name or f"key-{secrets.token_hex(3)}"
+    chosen = f"key-{secrets.token_hex(3)}" if name is None else name
     if not _NAME.fullmatch(chosen):
         raise InputError(f"{chosen!r} is not the name of a key: use up to 64 letters, digits and the characters ._@-")
     if budget is not None and not 0 < budget < float("inf"):
@@ -105,9 +105,9 @@ def print_keys(console: Console, keys: Sequence[KeyStatus]) -> None:
     for title in ("spend", "budget", "reset"):
         table.add_column(title, justify="right", no_wrap=True)
     for key in keys:
-        budget = "none" if key.budget_usd is None else f"${key.budget_usd:g}"
+        budget = "none" if key.budget_usd is None else f"${key.budget_usd:,.10g}"
         reset = (key.resets_at or "").partition("T")[0]
-        cells = [key.name or "(no name)", ", ".join(key.models) or "all", f"${key.spend_usd:.4f}", budget, reset]
+        cells = [key.name or "(no name)", ", ".join(key.models) or "all", f"${key.spend_usd:,.4f}", budget, reset]
         table.add_row(*map(Text, cells))
     console.print(table)
 
