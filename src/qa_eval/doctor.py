@@ -36,6 +36,8 @@ _KEYS = {
     "QA_EVAL_GATEWAY_KEY": "the key of the gateway",
     "PHOENIX_API_KEY": "the key of Phoenix",
 }
+_OPTIONS = {"postgres": "--postgres", "valkey": "--valkey", "prisma": "--database"}
+"""The options of `stack up` that need an environment."""
 _OLDEST_NODE = 20
 _SPACE_FOR_RUNS_MB = 200
 
@@ -121,10 +123,10 @@ def _stack() -> Iterator[DoctorFinding]:
     missing = 0
     for name in ENVIRONMENTS:
         built = environment(name)
-        optional = name in ("postgres", "valkey")
-        missing += 0 if built.is_complete or optional else built.megabytes
+        option = _OPTIONS.get(name)
+        missing += 0 if built.is_complete or option else built.megabytes
         later = f"not built yet, about {built.megabytes} MB"
-        remedy = f"optional: qa-eval stack up --{name} builds it" if optional else "qa-eval stack up builds it"
+        remedy = f"optional: qa-eval stack up {option} builds it" if option else "qa-eval stack up builds it"
         yield (
             DoctorFinding(f"environment {name}", "ok", str(built.folder))
             if built.is_complete

@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from qa_eval.address import server_address
 from qa_eval.data.examples import Dataset
 from qa_eval.data.predictions import read_predictions
-from qa_eval.errors import InputError
+from qa_eval.errors import GatewayError, InputError
 from qa_eval.experiment.metadata import Servers
 from qa_eval.experiment.observer import OnProgress
 from qa_eval.paths import data_dir
@@ -90,6 +91,22 @@ def phoenix_server(url: str | None) -> tuple[str, str | None]:
     if running is None:
         raise InputError("No Phoenix given. Use `phoenix`, or start the local stack with `qa-eval stack up`.")
     return running.phoenix_url, running.phoenix_key
+
+
+def gateway_server(url: str | None) -> tuple[str, str | None]:
+    """The gateway to talk to, and its master key: the one at this address, or the local stack's.
+
+    Raises:
+        GatewayError: None is named and the local stack is not running.
+    """
+    from qa_eval import stack
+
+    if url is not None:
+        return server_address(url), os.environ.get("QA_EVAL_GATEWAY_KEY")
+    running = stack.find()
+    if running is None:
+        raise GatewayError("No gateway is running: give `gateway`, or start one with `qa-eval stack up`.")
+    return running.gateway_url, running.gateway_key
 
 
 def _deployed(name: str, record: bool) -> Servers:

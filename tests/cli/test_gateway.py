@@ -70,7 +70,7 @@ def test_findings_as_json(changed):
         (("--gateway", "http://127.0.0.1:9"), "add --live"),
         (("--live",), "No gateway is running"),
         (("--live", "--gateway", "http://127.0.0.1:9"), "No gateway answers"),
-        (("--live", "--gateway", "nonsense"), "No gateway answers"),
+        (("--live", "--gateway", "nonsense"), "is not the address of a server"),
     ],
 )
 def test_what_cannot_be_checked_is_one_sentence_and_exit_code_2(arguments, sentence):

@@ -19,12 +19,14 @@ from qa_eval.analysis.rules import RuleState, parse_rules
 from qa_eval.cli.comparison_table import print_comparison
 from qa_eval.cli.console import PIPE_WIDTH, output_console
 from qa_eval.cli.gateway import print_findings
+from qa_eval.cli.keys import print_keys
 from qa_eval.cli.result_tables import show_result
 from qa_eval.cli.runs import print_runs
 from qa_eval.cli.stack import print_status
 from qa_eval.experiment.runs import RunSummary
 from qa_eval.gateway_check.lint import GatewayFinding
 from qa_eval.stack import ServerStatus, StackStatus
+from qa_eval.virtual_keys import KeyStatus
 
 FOLDER = Path(__file__).parent / "snapshots"
 DATA = Path("/home/ada/.local/share/qa-eval")
@@ -52,7 +54,7 @@ def stack_status(console: Console) -> None:
         for name, state, version, url, pid, memory in found
     ]
     keys = (DATA / "stack" / name for name in ("master-key", "phoenix-password", "phoenix-key"))
-    print_status(console, StackStatus(tuple(servers), *keys))
+    print_status(console, StackStatus(tuple(servers), *keys, database_engines="native"))
 
 
 def runs_list(console: Console) -> None:
@@ -93,6 +95,18 @@ def gateway_findings(console: Console) -> None:
     )
 
 
+def gateway_keys(console: Console) -> None:
+    groups = ("claude-sonnet", "claude-haiku", "nova-lite", "nova-micro", "qa", "titan-embed")
+    print_keys(
+        console,
+        (
+            KeyStatus("qa-chatbot", ("qa",), 20.0, 3.87654, "2026-12-01T00:00:00Z"),
+            KeyStatus("support-answers-of-the-team-nightly", groups, 12345.5, 1234.5678, "2026-12-01T00:00:00Z"),
+            KeyStatus(None, (), None, 0.0, None),
+        ),
+    )
+
+
 def gate_text(console: Console) -> None:
     comparison = two_candidates()
     rules = parse_rules(["em < -0.02", "p95_latency > 0.5"], ["answered >= 0.99"])
@@ -115,6 +129,7 @@ SHOWN: dict[str, Show] = {
     "runs-list": runs_list,
     "runs-show": runs_show,
     "gateway-check": gateway_findings,
+    "gateway-keys": gateway_keys,
 }
 
 

@@ -11,7 +11,7 @@ from qa_eval.errors import InputError
 from qa_eval.stack import ports, servers, state
 
 PORTS = dict(zip(ports.DEFAULTS, range(5001, 5010), strict=False))
-EVERYTHING = {"auth": True, "postgres": True, "valkey": True}
+EVERYTHING = {"auth": True, "postgres": True, "database": True, "valkey": True}
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +88,8 @@ def test_what_nobody_asked_for_is_not_there():
 
     assert plain.keys() == {"edge", "litellm", "bedrock", "model", "phoenix"}
     assert not {"PHOENIX_API_KEY", "REDIS_HOST", "REDIS_PASSWORD"} & plain["litellm"].settings.keys()
+    assert not any("DATABASE" in name or "PRISMA" in name for name in plain["litellm"].settings)
+    assert plain["litellm"].preparation is None
     assert not any("AUTH" in name or "SECRET" in name or "POSTGRES" in name for name in plain["phoenix"].settings)
 
 
@@ -96,6 +98,7 @@ def test_what_nobody_asked_for_is_not_there():
     [
         ("auth", {"litellm", "phoenix"}),
         ("postgres", {"phoenix", "postgres"}),
+        ("database", {"litellm", "postgres"}),
         ("valkey", {"litellm", "valkey"}),
     ],
 )
@@ -103,6 +106,31 @@ def test_an_option_changes_only_those_whom_it_concerns(option, changed):
     plain, other = describe(), describe(**{option: True})
 
     assert {n for n in other if n not in plain or plain[n].fingerprint != other[n].fingerprint} == changed
+
+
+def test_the_gateway_is_migrated_by_its_own_command_before_it_starts_and_does_not_migrate_itself():
+    gateway = describe(database=True)["litellm"]
+
+    migration = gateway.preparation.program
+    assert migration.command == (*gateway.command, "--skip_server_startup")
+    assert gateway.settings == {**migration.settings, "DISABLE_SCHEMA_UPDATE": "true"}
+    assert migration.mark != gateway.mark
+    assert gateway.settings["DATABASE_HOST"] == f"127.0.0.1:{PORTS['postgres']}"
+
+
+def test_the_gateways_database_is_not_phoenixs():
+    both = describe(postgres=True, database=True)
+
+    assert both["litellm"].settings["DATABASE_NAME"] == "qa_eval"
+    assert both["phoenix"].settings["PHOENIX_POSTGRES_DB"] != "qa_eval"
+    assert not any("POSTGRES" in name for name in describe(database=True)["phoenix"].settings)
+
+
+def test_the_users_path_does_not_restart_the_gateway(monkeypatch):
+    before = describe(database=True)["litellm"].fingerprint
+    monkeypatch.setenv("PATH", "/elsewhere")
+
+    assert describe(database=True)["litellm"].fingerprint == before
 
 
 def test_databases_stand_before_those_who_need_them_start():

@@ -1,4 +1,7 @@
-"""The real stack with all of its options on: authentication, PostgreSQL and Valkey; a table answers for the model."""
+"""The real stack with all of its options on: authentication, PostgreSQL, the gateway's database and Valkey.
+
+A table answers for the model.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -46,7 +51,7 @@ def outcome(data_folder) -> Iterator[tuple[local_stack.RunningStack, qa_eval.Run
         half_made.mkdir(parents=True, mode=0o700)
         (half_made / "PG_VERSION").write_text("18")
         try:
-            local_stack.up(auth=True, postgres=True, valkey=True, replay=empty_table(data_folder))
+            local_stack.up(auth=True, postgres=True, database=True, valkey=True, replay=empty_table(data_folder))
             result = qa_eval.run_experiment(dataset, models=["nova-micro"], local=True, replay=answers)
             found = local_stack.find()
             assert found is not None
@@ -71,7 +76,7 @@ def empty_table(folder: Path) -> Path:
 
 def members(folder: Path) -> list[psutil.Process]:
     """Every process of the stack in this data folder, by either of its marks."""
-    found = processes._members({str(folder / "stack" / name): None for name in servers.SERVERS})
+    found = processes._members({str(folder / "stack" / name): None for name in (*servers.SERVERS, servers.MIGRATION)})
     return [process for each in found.values() for process in each]
 
 
@@ -183,30 +188,140 @@ def test_status_knows_all_servers(stack) -> None:
     assert healthy == ["edge", "litellm", "valkey", "bedrock", "phoenix", "postgres"]
 
 
-def test_a_killed_database_comes_back_with_all_that_was_recorded(stack, data_folder) -> None:
+def keys(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`qa-eval gateway keys` with the stack's own master key."""
+    command = [sys.executable, "-m", "qa_eval.cli.main", "gateway", "keys", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
+
+
+def ask(stack, key: str, model: str = "nova-micro") -> int:
+    """The status of the reply to a question."""
+    body = {"model": model, "messages": [{"role": "user", "content": "Who wrote Hamlet?"}]}
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.post(f"{stack.gateway_url}/v1/chat/completions", json=body, headers=headers, timeout=60).status_code
+
+
+def listed() -> dict[str, dict[str, Any]]:
+    """The virtual keys by their names."""
+    return {each["name"]: each for each in json.loads(keys("list", "--json").stdout)}
+
+
+@pytest.fixture(scope="module")
+def team_key(outcome, data_folder) -> str:
+    """A key that the command has created, and its own process has printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QA_EVAL_DATA_DIR", str(data_folder))
+        done = keys("create", "team", "--model", "nova-micro", "--budget", "5")
+    assert done.returncode == 0, done.stderr
+    (value,) = done.stdout.splitlines()
+    assert value not in done.stderr
+    return value
+
+
+def test_a_virtual_key_opens_its_models_and_a_wrong_key_nothing(stack, team_key) -> None:
+    assert ask(stack, team_key) == 200
+    assert ask(stack, team_key, "claude-haiku") == 403
+    assert ask(stack, "sk-of-nobody") == 401
+    reply = httpx.get(f"{stack.gateway_url}/key/list", headers={"Authorization": f"Bearer {team_key}"})
+    assert reply.status_code == 403
+
+
+def test_the_list_has_models_budget_and_spend_and_no_value(stack, team_key) -> None:
+    assert ask(stack, team_key) == 200
+    end = time.monotonic() + 40  # the gateway writes what was spent every few seconds
+    while not listed()["team"]["spend_usd"] and time.monotonic() < end:
+        time.sleep(0.5)
+
+    key = listed()["team"]
+    assert (key["models"], key["budget_usd"]) == (["nova-micro"], 5)
+    assert key["spend_usd"] > 0
+    table = keys("list")
+    assert "team" in table.stdout
+    assert max(map(len, table.stdout.splitlines())) <= 80
+    assert team_key not in table.stdout + keys("list", "--json").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("create", "team"), "The gateway already has a key 'team': choose another name, or delete it with"),
+        (("create", "a b"), "'a b' is not the name of a key"),
+        (("create", "--budget", "0"), "`--budget` must be a number of US dollars greater than 0, not 0."),
+        (("create", "--model", "gpt"), "The gateway has no model 'gpt': choose from claude-"),
+        (("delete", "nobodys"), "The gateway has no key 'nobodys': `qa-eval gateway keys list` shows its keys."),
+    ],
+)
+@pytest.mark.usefixtures("stack", "team_key")
+def test_a_mistake_with_keys_is_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    done = keys(*arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_deleted_key_is_refused(stack) -> None:
+    created = json.loads(keys("create", "--json").stdout)
+    assert ask(stack, created["key"]) == 200
+
+    assert keys("delete", created["name"]).returncode == 0
+
+    assert ask(stack, created["key"]) == 401
+    assert created["name"] not in listed()
+
+
+def test_another_key_than_the_master_key_manages_none(stack, team_key, monkeypatch) -> None:
+    monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", team_key)
+
+    done = keys("list", "--gateway", stack.gateway_url)
+
+    assert done.returncode == 2
+    assert "refuses the key: set QA_EVAL_GATEWAY_KEY to its master key" in done.stderr
+
+
+def test_status_says_which_engines_the_database_client_has(stack) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "qa_eval.cli.main", "stack", "status"], capture_output=True, text=True, check=True
+    )
+    assert re.search("The gateway's database: PostgreSQL, through Prisma's (native|WebAssembly) engines", done.stdout)
+
+
+def test_a_killed_database_and_gateway_come_back_with_all_that_was_recorded(stack, data_folder, team_key) -> None:
+    spent = listed()["team"]["spend_usd"]
+    os.kill(state.load().servers["litellm"].pid, signal.SIGKILL)
     for process in members(data_folder):
         with contextlib.suppress(psutil.NoSuchProcess):  # a database's processes end with the first of them
             if process.name() in ("postgres", "valkey-server"):
                 process.kill()
 
-    again = local_stack.up(replay=empty_table(data_folder), on_progress=lambda line: None)
+    said: list[str] = []
+    again = local_stack.up(replay=empty_table(data_folder), on_progress=said.append)
 
     assert again.started_here
+    assert not [line for line in said if "migration" in line], "it is not repeated"
+    assert listed()["team"]["spend_usd"] >= spent > 0
+    assert ask(again, team_key) == 200
     assert psql("SELECT count(*) FROM experiment_runs") == str(EXAMPLES)
     headers = {"Authorization": f"Bearer {again.phoenix_key}"}
     names = [each["name"] for each in httpx.get(f"{again.phoenix_url}/v1/datasets", headers=headers).json()["data"]]
     assert names == ["with-options"]
 
 
-@pytest.mark.parametrize("moment", ["PostgreSQL is up", "Starting Edge", "Edge is up"])
-def test_after_a_killed_command_down_leaves_nothing(tmp_path, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "option"),
+    [
+        ("PostgreSQL is up", "--postgres"),
+        ("Running the migration", "--database"),
+        ("Starting Edge", "--postgres"),
+        ("Edge is up", "--postgres"),
+    ],
+)
+def test_after_a_killed_command_down_leaves_nothing(tmp_path, moment: str, option: str) -> None:
     """Killed at any moment, and its notes lost as well: `stack down` still finds all of it."""
-    for name in ("postgres", "valkey"):
+    for name in ("postgres", "valkey", "litellm", "prisma"):
         environments.ensure(servers.environment(name), lambda line: None)
     command = [sys.executable, "-m", "qa_eval.cli.main", "stack"]
-    with subprocess.Popen(
-        [*command, "up", "--auth", "--postgres", "--valkey"], stderr=subprocess.PIPE, text=True
-    ) as killed:
+    with subprocess.Popen([*command, "up", "--auth", option, "--valkey"], stderr=subprocess.PIPE, text=True) as killed:
         while moment not in (line := killed.stderr.readline()):
             assert line, "the command ended"
         killed.send_signal(signal.SIGKILL)

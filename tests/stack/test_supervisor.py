@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -114,8 +115,10 @@ def test_ctrl_c_while_servers_start_leaves_no_process(standin, tmp_path):
 import sys
 from qa_eval.stack import state, supervisor
 from qa_eval.stack.processes import Server
-server = Server("phoenix", "Phoenix", (sys.executable, {str(STANDIN)!r}, "{sick.port}", "sick"), {{}}, {sick.port},
-                "/health", state.home("phoenix"), state.log_file("phoenix"), "1")
+server = Server(
+    name="phoenix", title="Phoenix", command=(sys.executable, {str(STANDIN)!r}, "{sick.port}", "sick"), settings={{}},
+    port={sick.port}, health="/health", home=state.home("phoenix"), log=state.log_file("phoenix"), version="1",
+)
 supervisor.bring_up([server], lambda line: print(line, flush=True))
 """
     command = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -149,3 +152,69 @@ def test_of_two_commands_at_once_the_second_waits_and_finds_all_done(standin):
     assert started == [["phoenix"], []]
     assert said == ["Another qa-eval command is changing the stack; waiting for it ..."]
     assert len(running([server])) == 1
+
+
+def prepared(server, script, version="1", **settings):
+    """The server with a preparation that is a Python script."""
+    program = processes.Program(
+        name="migration",
+        title="migration of a test",
+        command=(sys.executable, "-I", "-S", "-c", script),
+        settings=settings,
+        home=state.home("migration"),
+        log=state.log_file("migration"),
+    )
+    return replace(server, preparation=processes.Preparation(program, version, state.folder() / "migrated"))
+
+
+def runs_of(server):
+    return len((server.preparation.program.home / "runs").read_text())
+
+
+COUNTED = "open('runs', 'a').write('x')"
+
+
+def test_a_server_is_prepared_before_it_starts_and_once_for_each_version(standin):
+    server = prepared(standin("litellm"), f"{COUNTED}; assert not __import__('os').path.exists('../litellm')")
+
+    bring_up(server)
+    supervisor.take_down(["litellm"])
+    bring_up(server)
+    assert runs_of(server) == 1
+
+    later = prepared(standin("litellm", SETTING="another"), COUNTED, version="2")
+    bring_up(later)
+    assert runs_of(later) == 2
+
+
+def test_a_preparation_that_fails_is_one_sentence_with_its_log_and_is_tried_again(standin):
+    failing = prepared(standin("litellm"), f"{COUNTED}; print('no such table'); raise SystemExit(3)")
+
+    for _ in range(2):
+        with pytest.raises(
+            StackError, match=r"^The migration of a test failed with exit code 3; (?s:.*)no such table"
+        ) as caught:
+            bring_up(failing)
+    assert str(state.log_file("migration")) in str(caught.value)
+    assert runs_of(failing) == 2
+    assert not running([failing])
+    assert state.load().servers == {}
+
+
+def test_a_preparation_that_hangs_is_stopped_with_all_that_it_started(standin, monkeypatch):
+    monkeypatch.setattr(supervisor, "_PREPARATION_TIMEOUT_S", 1.0)
+    sleep = "__import__('subprocess').run(['sleep', '600'])"
+
+    with pytest.raises(StackError, match="The migration of a test did not end in 1 s"):
+        bring_up(prepared(standin("litellm"), sleep))
+
+    assert not processes._members({str(state.home("migration")): None})
+
+
+def test_what_a_killed_command_left_of_a_preparation_is_stopped_first(standin):
+    server = prepared(standin("litellm"), COUNTED)
+    left = processes._start(replace(server.preparation.program, command=("sleep", "600")))
+
+    bring_up(server)
+
+    assert left.wait(5) == -signal.SIGTERM

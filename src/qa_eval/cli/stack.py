@@ -37,6 +37,9 @@ def up(
     phoenix_port: Annotated[int | None, typer.Option(help="Phoenix's own port.", min=1, max=65535)] = None,
     auth: Annotated[bool | None, typer.Option(help="Require authentication in Phoenix.")] = None,
     postgres: Annotated[bool | None, typer.Option(help="Store Phoenix's data in PostgreSQL instead of SQLite.")] = None,
+    database: Annotated[
+        bool | None, typer.Option(help="Give the gateway its database, with virtual keys and their spend.")
+    ] = None,
     valkey: Annotated[bool | None, typer.Option(help="Share the gateway's state through Valkey.")] = None,
 ) -> None:
     """Start the servers that are not running, and wait until all are healthy. The first run builds their environments.
@@ -53,6 +56,7 @@ def up(
                 phoenix_port=phoenix_port,
                 auth=auth,
                 postgres=postgres,
+                database=database,
                 valkey=valkey,
                 on_progress=on_progress,
             )
@@ -63,6 +67,8 @@ def up(
     found = stack.status()
     typer.echo(f"Gateway  {running.gateway_url}  (its key is in {found.key_file})")
     typer.echo(f"Phoenix  {running.phoenix_url}{_phoenix_hint(found)}")
+    if found.database_engines:
+        typer.echo(f"Database {_database(found)}")
     if not running.started_here:
         typer.echo("All servers were already running.", err=True)
     typer.echo("Stop the stack with `qa-eval stack down`.", err=True)
@@ -129,6 +135,11 @@ def logs(
             positions = {log: _print_new(log, at, prefixes[log]) for log, at in positions.items()}
 
 
+def _database(found: StackStatus) -> str:
+    (url,) = (server.url for server in found.servers if server.name == "postgres")
+    return f"{url or 'PostgreSQL'}  (of the gateway, through Prisma's {found.database_engines} engines)"
+
+
 def _phoenix_hint(found: StackStatus) -> str:
     if found.password_file is None:
         return ""
@@ -176,6 +187,9 @@ def print_status(console: Console, found: StackStatus) -> None:
     console.print(table)
     console.print()
     print_text(console, f"The gateway's key: {found.key_file}", hanging=2)
+    if found.database_engines:
+        text = f"The gateway's database: PostgreSQL, through Prisma's {found.database_engines} engines"
+        print_text(console, text, hanging=2)
     if found.password_file:
         print_text(console, f"Phoenix's key: {found.phoenix_key_file}", hanging=2)
         print_text(console, f"Phoenix's first password for admin@localhost: {found.password_file}", hanging=2)

@@ -6,7 +6,6 @@ of the same keys.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +16,11 @@ import httpx
 from qa_eval.aws.client import aws_errors, client
 from qa_eval.aws.deployed import read_secret
 from qa_eval.errors import DeploymentError
+from qa_eval.virtual_keys import PREFIX, KeyLimits, new_key
 
-_PREFIX: Final = "sk-"
-"""The gateway requires this prefix, which Secrets Manager does not generate."""
 _TIMEOUT_S: Final = 60.0
 GRACE: Final = "1h"
 """How long the former value of a replaced key still opens the gateway."""
-_ROUTES: Final = (
-    *("/v1/chat/completions", "/chat/completions", "/v1/messages", "/v1/embeddings", "/embeddings"),
-    *("/v1/models", "/models", "/v1/model/info", "/model/info"),
-)
-"""The allowed routes of a key: the guardrails do not check other routes, or only parts of them."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +44,6 @@ def provide(gateway_url: str, master_key: str, keys: Sequence[VirtualKey], regio
     with _client(gateway_url, master_key) as gateway:
         for key in keys:
             _register(gateway, key, _value(key, region))
-
-
-def new_value() -> str:
-    """A new random key."""
-    return f"{_PREFIX}{secrets.token_urlsafe(32)}"
 
 
 def succeed(gateway_url: str, master_key: str, key: VirtualKey, former: str, new: str) -> None:
@@ -100,9 +88,9 @@ def _spent(gateway: httpx.Client, value: str) -> float:
 def _value(key: VirtualKey, region: str | None) -> str:
     """The key in the secret; Secrets Manager's initial value is replaced."""
     value = read_secret(key.secret, region)
-    if value.startswith(_PREFIX):
+    if value.startswith(PREFIX):
         return value
-    value = new_value()
+    value = new_key()
     with aws_errors():
         client("secretsmanager", region).put_secret_value(SecretId=key.secret, SecretString=value)
     return value
@@ -110,12 +98,7 @@ def _value(key: VirtualKey, region: str | None) -> str:
 
 def _register(gateway: httpx.Client, key: VirtualKey, value: str, spent: float = 0.0) -> None:
     """Update the key at the gateway, or create it, with what its predecessor has spent."""
-    limits = {
-        "models": list(key.models),
-        "allowed_routes": list(_ROUTES),
-        "max_budget": key.budget_usd,
-        "budget_duration": "30d",
-    }
+    limits = KeyLimits(key.models, key.budget_usd).fields()
     updated = _post(gateway, "/key/update", {"key": value, **limits})
     if updated.is_success:
         return

@@ -19,6 +19,7 @@ from qa_eval.blueprint import secrets as blueprint
 from qa_eval.deployment import keys
 from qa_eval.deployment.release import CHATBOT_KEY, EXPERIMENT_KEY, OnProgress, virtual_keys
 from qa_eval.errors import DeploymentError, InputError
+from qa_eval.virtual_keys import new_key
 
 if TYPE_CHECKING:
     from qa_eval_infra.settings import QaEvalSettings
@@ -153,7 +154,7 @@ def _gateway(platform: Platform) -> tuple[str, str]:
 
 
 def _of_a_key(name: str, output: str, effect: str) -> Rotation:
-    return Rotation(output, effect, keys.new_value, admit=_register_successor(name), retire=_retire_key)
+    return Rotation(output, effect, new_key, admit=_register_successor(name), retire=_retire_key)
 
 
 ROTATIONS: Final[Mapping[str, Rotation]] = {

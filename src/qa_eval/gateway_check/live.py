@@ -16,9 +16,9 @@ from qa_eval.blueprint.gateway import CustomCodeParams, LiteLLMConfig
 from qa_eval.blueprint.guardrail import BLOCKED_CANARY, MASKED_CANARY, MASKED_VALUES
 from qa_eval.blueprint.prices import PriceMap
 from qa_eval.errors import GatewayError
+from qa_eval.gateway_admin import GatewayAdmin, error_text, json_of
 from qa_eval.gateway_check.lint import GatewayFinding
 
-_TIMEOUT_S: Final = 120.0
 _PROMPT: Final = "Answer with one word: yes."
 _PROMPT_TOKENS: Final = 60
 _ANSWER_TOKENS: Final = 8
@@ -26,24 +26,8 @@ _GUARDRAIL_USD: Final = 0.0005
 """Two evaluations of a short text: 0.15 dollars for filters and 0.10 for personal data, per 1,000."""
 
 
-class LiveGateway:
-    """A client of a running gateway, with a key that may read its settings; a context manager."""
-
-    def __init__(self, url: str, key: str | None) -> None:
-        """
-        Args:
-            url: The base URL, with or without `/v1`.
-            key: The master key, or another administrator's key.
-        """
-        self.url = url.rstrip("/").removesuffix("/v1")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT_S)
-
-    def __enter__(self) -> LiveGateway:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
+class LiveGateway(GatewayAdmin):
+    """A running gateway, whose settings and guardrails are checked."""
 
     def verify(self, config: LiteLLMConfig) -> tuple[GatewayFinding, ...]:
         """Compare the running gateway with its configuration, and send canaries to its guardrails.
@@ -103,10 +87,10 @@ class LiveGateway:
             if isinstance(each.litellm_params, CustomCodeParams):
                 continue  # it checks routes, not texts
             name = each.guardrail_name
-            reply = self._post("/guardrails/apply_guardrail", {"guardrail_name": name, "text": MASKED_CANARY})
+            reply = self.post("/guardrails/apply_guardrail", {"guardrail_name": name, "text": MASKED_CANARY})
             if reply.is_error:
-                yield GatewayFinding("live-canary", f"{name} fails on a text: {_error_text(reply)}.")
-            elif left := [value for value in MASKED_VALUES if value in str(_json(reply).get("response_text", value))]:
+                yield GatewayFinding("live-canary", f"{name} fails on a text: {error_text(reply)}.")
+            elif left := [value for value in MASKED_VALUES if value in str(json_of(reply).get("response_text", value))]:
                 yield GatewayFinding("live-canary", f"{name} does not mask {' and '.join(left)}: check the policy.")
 
     def _blocks(self, config: LiteLLMConfig) -> Iterator[GatewayFinding]:
@@ -118,17 +102,17 @@ class LiveGateway:
             )
         elif not _blocked(reply):
             yield GatewayFinding(
-                "live-canary", f"A question that must be blocked failed with another error: {_error_text(reply)}."
+                "live-canary", f"A question that must be blocked failed with another error: {error_text(reply)}."
             )
 
     def _call(self, config: LiteLLMConfig, group: str, guardrails: set[str]) -> Iterator[GatewayFinding]:
         if config.groups()[group][0].model_info.mode == "embedding":
-            reply = self._post("/v1/embeddings", {"model": group, "input": _PROMPT, "disable_fallbacks": True})
+            reply = self.post("/v1/embeddings", {"model": group, "input": _PROMPT, "disable_fallbacks": True})
             guardrails = set()
         else:
             reply = self._chat(group, _PROMPT)
         if reply.is_error:
-            yield GatewayFinding("live-call", f"{group} does not answer: {_error_text(reply)}.")
+            yield GatewayFinding("live-call", f"{group} does not answer: {error_text(reply)}.")
         elif missing := sorted(guardrails - set(reply.headers.get("x-litellm-applied-guardrails", "").split(","))):
             yield GatewayFinding(
                 "live-call", f"{group} answers without {' and '.join(missing)}: the answer is unguarded."
@@ -137,31 +121,17 @@ class LiveGateway:
     def _chat(self, group: str, prompt: str) -> httpx.Response:
         message = {"role": "user", "content": prompt}
         request = {"model": group, "messages": [message], "max_tokens": _ANSWER_TOKENS, "disable_fallbacks": True}
-        return self._post("/v1/chat/completions", request)
+        return self.post("/v1/chat/completions", request)
 
     def _settings(self, path: str, key: str) -> list[dict[str, Any]]:
-        reply = self._send(self._client.build_request("GET", path))
-        entries = _json(reply).get(key)
+        reply = self.get(path)
+        entries = json_of(reply).get(key)
         if reply.is_error or not isinstance(entries, list):
             raise GatewayError(
                 f"{self.url}{path} answers with HTTP {reply.status_code} and no settings: check that `gateway` is a "
                 "LiteLLM gateway, and that QA_EVAL_GATEWAY_KEY is its master key."
             )
         return entries
-
-    def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
-        return self._send(self._client.build_request("POST", path, json=body))
-
-    def _send(self, request: httpx.Request) -> httpx.Response:
-        try:
-            reply = self._client.send(request)
-        except (httpx.HTTPError, httpx.InvalidURL):
-            raise GatewayError(
-                f"No gateway answers at {self.url}: start it (`qa-eval stack up` starts one here) or check `gateway`."
-            ) from None
-        if reply.status_code in (401, 403) or "no_db_connection" in reply.text:
-            raise GatewayError(f"The gateway at {self.url} refuses the key: set QA_EVAL_GATEWAY_KEY to its master key.")
-        return reply
 
 
 _NOT_COMPARED: Final = {"guardrailIdentifier", "guardrailVersion", "aws_region_name", "patterns"}
@@ -180,21 +150,6 @@ def _cost(base_model: str, prices: PriceMap) -> float:
 
 
 def _blocked(reply: httpx.Response) -> bool:
-    error = _json(reply).get("error")
+    error = json_of(reply).get("error")
     fields = error.get("provider_specific_fields") if isinstance(error, dict) else None
     return reply.status_code == 400 and isinstance(fields, dict) and "bedrock_guardrail_response" in fields
-
-
-def _error_text(reply: httpx.Response) -> str:
-    error = _json(reply).get("error")
-    message = error.get("message") if isinstance(error, dict) else None
-    line = (str(message or reply.text).strip().splitlines() or ["no text"])[0]
-    return f"HTTP {reply.status_code}, {line[:200].rstrip('.')}"
-
-
-def _json(reply: httpx.Response) -> dict[str, Any]:
-    try:
-        content = reply.json()
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}

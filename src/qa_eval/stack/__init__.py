@@ -35,6 +35,7 @@ def up(
     phoenix_port: int | None = None,
     auth: bool | None = None,
     postgres: bool | None = None,
+    database: bool | None = None,
     valkey: bool | None = None,
     on_progress: Callable[[str], None] = log_to_stderr,
 ) -> RunningStack:
@@ -48,6 +49,7 @@ def up(
         phoenix_port: Phoenix's own port; by default the last one, else 6006, else a free one.
         auth: Whether Phoenix requires authentication; by default, here and below, the last setting, and first False.
         postgres: Whether Phoenix stores its data in PostgreSQL instead of SQLite. The two stores are separate.
+        database: Whether the gateway has its database, with virtual keys and their spend, in PostgreSQL.
         valkey: Whether the gateway shares its cooldowns and counters through Valkey.
         on_progress: Called with one line for each step; a line that ends in `...` announces what has begun.
 
@@ -59,7 +61,7 @@ def up(
     import qa_eval.stack.local as local
 
     ports = {"edge": port, "litellm": gateway_port, "phoenix": phoenix_port}
-    features = {"auth": auth, "postgres": postgres, "valkey": valkey}
+    features = {"auth": auth, "postgres": postgres, "database": database, "valkey": valkey}
     return local.up(local.StackOptions(_given(ports), _given(features), replay), on_progress)
 
 

@@ -1,7 +1,7 @@
 """The servers' environments: one virtual environment each, built by uv from a hash-pinned lock file.
 
 In: a `ServerEnvironment` (name, lock file). Out: its interpreter in the user's cache folder. The folder's name contains
-a digest of the lock file, the Python version and the machine, so that a change builds a new environment. The last step
+a digest of its sources, the Python version and the machine, so that a change builds a new environment. The last step
 of a build writes a marker file; a folder without it is built again.
 """
 
@@ -35,6 +35,9 @@ _NO_NETWORK: Final = re.compile(r"error sending request|dns error|connect error|
 _SECONDS_BETWEEN_LINES: Final = 10.0
 """The interval between progress lines of a long download."""
 
+OnProgress = Callable[[str], None]
+"""Called with one line for each step; a line that ends in `...` announces what has begun."""
+
 
 @dataclass(frozen=True)
 class ServerEnvironment:
@@ -44,11 +47,16 @@ class ServerEnvironment:
     title: str
     lock: Path
     megabytes: int
+    inputs: tuple[Path, ...] = ()
+    """The other files that it is built from."""
+    finish: Callable[[ServerEnvironment, OnProgress], None] | None = None
+    """What its build does after the Python packages are installed."""
 
     @property
     def folder(self) -> Path:
         """Its folder, which may not exist yet."""
-        sources = [self.lock.read_text(encoding="utf-8"), platform.python_version(), sysconfig.get_platform()]
+        contents = [path.read_text(encoding="utf-8") for path in (self.lock, *self.inputs)]
+        sources = [*contents, platform.python_version(), sysconfig.get_platform()]
         digest = hashlib.sha256("\n".join(sources).encode()).hexdigest()
         return cache_dir().absolute() / "environments" / f"{self.name}-{digest[:12]}"
 
@@ -58,12 +66,17 @@ class ServerEnvironment:
         return self.folder / "bin" / "python"
 
     @property
+    def packages(self) -> Path:
+        """The folder of its Python packages."""
+        return self.folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+
+    @property
     def is_complete(self) -> bool:
         """Whether its build was completed, and the interpreter that it links to is still installed."""
         return (self.folder / _COMPLETE).exists() and self.python.exists()
 
 
-def ensure(environment: ServerEnvironment, on_progress: Callable[[str], None]) -> None:
+def ensure(environment: ServerEnvironment, on_progress: OnProgress) -> None:
     """Build the environment unless it is complete, after removing what a killed build left.
 
     Raises:
@@ -80,7 +93,7 @@ def ensure(environment: ServerEnvironment, on_progress: Callable[[str], None]) -
                 _build(environment, on_progress)
     except OSError as error:
         if state.is_disk_full(error):
-            raise _no_room(environment) from error
+            raise no_room(environment) from error
         raise StackError(
             f"The {environment.title} environment cannot be built in {folder} ({error.strerror}): set "
             "QA_EVAL_CACHE_DIR to another folder."
@@ -101,7 +114,7 @@ def remove_outdated(environment: ServerEnvironment) -> None:
                 other.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def _build(environment: ServerEnvironment, on_progress: Callable[[str], None]) -> None:
+def _build(environment: ServerEnvironment, on_progress: OnProgress) -> None:
     folder = environment.folder
     processes.stop({str(folder): None})  # the uv process of a killed command may still write there
     _remove(folder)
@@ -115,6 +128,8 @@ def _build(environment: ServerEnvironment, on_progress: Callable[[str], None]) -
             ["pip", "install", "--python", str(environment.python), *_install_options(environment)],
             on_progress,
         )
+        if environment.finish:
+            environment.finish(environment, on_progress)
         (folder / _COMPLETE).touch()
     except BaseException:
         _remove(folder)
@@ -126,7 +141,7 @@ def _install_options(environment: ServerEnvironment) -> list[str]:
     return ["--require-hashes", "--no-deps", "--compile-bytecode", "-r", str(environment.lock)]
 
 
-def _uv(environment: ServerEnvironment, arguments: list[str], on_progress: Callable[[str], None]) -> None:
+def _uv(environment: ServerEnvironment, arguments: list[str], on_progress: OnProgress) -> None:
     """Run uv; it is stopped when this call is interrupted."""
     process = subprocess.Popen(
         [_find_uv(), *arguments],
@@ -164,7 +179,7 @@ def _uv_environment(environment: ServerEnvironment) -> dict[str, str]:
     return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", processes.MARK: str(environment.folder)}
 
 
-def _reported(lines: Iterable[str], on_progress: Callable[[str], None]) -> Iterable[str]:
+def _reported(lines: Iterable[str], on_progress: OnProgress) -> Iterable[str]:
     """Yield uv's lines, and call `on_progress` with some of them."""
     last = time.monotonic()
     for line in lines:
@@ -180,7 +195,7 @@ def _explain(environment: ServerEnvironment, output: list[str]) -> StackError:
     """One sentence for an error of uv."""
     text = "".join(output)
     if full := _NO_ROOM.search(text):
-        return _no_room(environment, at=full[1])
+        return no_room(environment, at=full[1])
     if _NO_NETWORK.search(text):
         return StackError(
             f"The {environment.title} environment cannot be built without the package registry, which cannot be "
@@ -192,10 +207,16 @@ def _explain(environment: ServerEnvironment, output: list[str]) -> StackError:
 
 def _require_room(environment: ServerEnvironment) -> None:
     if shutil.disk_usage(environment.folder.parent).free < environment.megabytes * 1_000_000:
-        raise _no_room(environment)
+        raise no_room(environment)
 
 
-def _no_room(environment: ServerEnvironment, at: str | None = None) -> StackError:
+def no_room(environment: ServerEnvironment, at: str | None = None) -> StackError:
+    """The sentence about a full disk.
+
+    Args:
+        environment: What is built.
+        at: The path at which the build failed, where it is known.
+    """
     folder = environment.folder.parent
     free = shutil.disk_usage(folder).free // 1_000_000
     if at and not Path(at).is_relative_to(folder):
@@ -219,5 +240,6 @@ def _remove(folder: Path) -> None:
 def _running_programs() -> set[str]:
     programs: set[str] = set()
     for process in psutil.process_iter(["cmdline", "exe"]):  # nginx overwrites cmdline
-        programs.update([*(process.info["cmdline"] or [])[:1], process.info["exe"] or ""])
+        # Two arguments: a script has its interpreter's name first.
+        programs.update([*(process.info["cmdline"] or [])[:2], process.info["exe"] or ""])
     return programs

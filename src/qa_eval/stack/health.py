@@ -13,7 +13,7 @@ from qa_eval.errors import StackError
 from qa_eval.stack import processes
 from qa_eval.stack.logs import last_lines
 from qa_eval.stack.ports import is_free
-from qa_eval.stack.processes import Server, TcpProbe
+from qa_eval.stack.processes import Program, Server, TcpProbe
 from qa_eval.stack.state import ProcessRecord
 
 START_TIMEOUT_S: Final = 120.0
@@ -74,9 +74,9 @@ def wait_until_healthy(
                 _require_own_port(server, record)
                 code = processes.exit_code(record)
                 suffix = "" if code is None else f" with exit code {code}"
-                raise StackError(f"{server.title} exited{suffix} during its start; {_log_end(server)}")
+                raise StackError(f"{server.title} exited{suffix} during its start; {log_end(server)}")
             elif time.monotonic() - began > timeout:
-                raise StackError(f"{server.title} is not healthy after {timeout:.0f} s; {_log_end(server)}")
+                raise StackError(f"{server.title} is not healthy after {timeout:.0f} s; {log_end(server)}")
         if waiting:
             time.sleep(_POLL_S)
 
@@ -97,6 +97,7 @@ def _require_own_port(server: Server, record: ProcessRecord) -> None:
         raise PortTaken(f"Another program took port {server.port} during the start of {server.title}.")
 
 
-def _log_end(server: Server) -> str:
-    lines = last_lines(server.log, _LOG_LINES) or ["(empty)"]
-    return f"the end of {server.log}:\n  " + "\n  ".join(lines)
+def log_end(program: Program) -> str:
+    """The end of a program's log, for an error message."""
+    lines = last_lines(program.log, _LOG_LINES) or ["(empty)"]
+    return f"the end of {program.log}:\n  " + "\n  ".join(lines)

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qa_eval.blueprint.routes import PHOENIX_ROOT
 from qa_eval.blueprint.secrets import PHOENIX_ADMIN_PASSWORD, PHOENIX_ADMIN_SECRET
 from qa_eval.errors import InputError
-from qa_eval.stack import environments, health, ports, processes, state, supervisor
+from qa_eval.stack import environments, health, ports, prisma, processes, state, supervisor
 from qa_eval.stack.health import PortTaken
 from qa_eval.stack.servers import (
-    ENVIRONMENTS,
     HEALTH,
+    MIGRATION,
     SERVERS,
     StackPlan,
     describe,
     enabled_servers,
     environment,
+    needed_environments,
     url,
     version,
 )
@@ -50,8 +51,10 @@ def up(options: StackOptions, on_progress: Callable[[str], None]) -> RunningStac
 
 def _up(options: StackOptions, on_progress: Callable[[str], None]) -> RunningStack:
     plan = _plan(options, on_progress)
+    if plan.features.database:
+        prisma.require_node()
     servers = describe(plan)
-    needed = [environment(server.name) for server in servers if server.name in ENVIRONMENTS]
+    needed = needed_environments(plan)
     for each in needed:
         environments.ensure(each, on_progress)
     started = supervisor.bring_up(servers, on_progress)
@@ -67,17 +70,21 @@ def down(on_progress: Callable[[str], None]) -> list[str]:
         return []
     with state.stack_lock(on_progress):
         # The gateway first, because it exports its last spans to Phoenix when it exits. Databases last.
-        return supervisor.take_down(["litellm"], ["edge", "bedrock", "model", "phoenix"], ["valkey", "postgres"])
+        others = ["edge", "bedrock", "model", "phoenix"]
+        return supervisor.take_down(["litellm", MIGRATION], others, ["valkey", "postgres"])
 
 
 def status() -> StackStatus:
     """See `qa_eval.stack.status`."""
     saved = state.load()
     servers = tuple(_status(name, saved) for name in enabled_servers(saved.features))
+    client = environment("prisma")
+    engines = prisma.engines(client) if saved.features.database and client.is_complete else None
+    found = StackStatus(servers, state.key_file(), database_engines=engines)
     if not saved.features.auth:
-        return StackStatus(servers, state.key_file())
+        return found
     login, key = map(state.secret_file, (PHOENIX_ADMIN_PASSWORD, PHOENIX_ADMIN_SECRET))
-    return StackStatus(servers, state.key_file(), password_file=login, phoenix_key_file=key)
+    return replace(found, password_file=login, phoenix_key_file=key)
 
 
 def find() -> RunningStack | None:

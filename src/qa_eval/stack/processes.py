@@ -1,6 +1,7 @@
 """Server processes: start them, find them again, and stop them with everything that they started.
 
-In: a `Server`, that is a command, its settings and its health check. Out: a `ProcessRecord` for the stack's state.
+In: a `Server`, that is a command, its settings and its health check. Out: a `ProcessRecord` for the stack's state. A
+`Program` without a health check is run to its end.
 
 A process is identified by its id and its start time, so that a reused id is never mistaken for a server. Each server
 also has the environment variable `QA_EVAL_STACK_SERVER`, its mark, by which `stop` finds processes without a record:
@@ -49,9 +50,9 @@ class TcpProbe:
     """A regular expression that matches at the beginning of a healthy server's reply."""
 
 
-@dataclass(frozen=True)
-class Server:
-    """The description of a server. Two servers with the same fingerprint need no restart."""
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """The description of a program of the stack."""
 
     name: str
     title: str
@@ -59,29 +60,56 @@ class Server:
     command: tuple[str, ...]
     settings: Mapping[str, str] = field(repr=False)
     """Environment variables; they may contain secrets."""
-    port: int
-    health: str | TcpProbe
-    """The path that answers 200 when the server is ready, or a probe."""
     home: Path
     """Working and home folder."""
     log: Path
-    version: str
-    inputs: tuple[str, ...] = ()
-    """Digests of the files that the server reads at its start."""
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Files to write into `home` before the start, by name; they may contain secrets."""
-    first: bool = False
-    """Whether other servers need it at their start."""
+    path: Path | None = None
+    """A folder of programs that are found before those of the PATH."""
 
     @property
     def mark(self) -> str:
         """The value of its processes' environment variable `MARK`; unique on the machine."""
         return str(self.home)
 
+
+@dataclass(frozen=True)
+class Preparation:
+    """A program that must succeed before a server starts; it runs once for each version."""
+
+    program: Program
+    version: str
+    record: Path
+    """The file that contains the version of its last success."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has succeeded at this version."""
+        try:
+            return self.record.read_text(encoding="utf-8") == self.version
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server(Program):
+    """The description of a server. Two servers with the same fingerprint need no restart."""
+
+    port: int
+    health: str | TcpProbe
+    """The path that answers 200 when the server is ready, or a probe."""
+    version: str
+    inputs: tuple[str, ...] = ()
+    """Digests of the files that the server reads at its start."""
+    first: bool = False
+    """Whether other servers need it at their start."""
+    preparation: Preparation | None = None
+
     @property
     def fingerprint(self) -> str:
         """A digest of everything that a server reads only at its start."""
-        content = [self.command, sorted(self.settings.items()), self.inputs, sorted(self.files.items())]
+        content = [self.command, sorted(self.settings.items()), self.inputs, sorted(self.files.items()), str(self.path)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -91,27 +119,7 @@ def start(server: Server) -> ProcessRecord:
     Raises:
         StackError: The program cannot be executed, or a file cannot be written.
     """
-    try:
-        server.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        server.log.parent.mkdir(parents=True, exist_ok=True)
-        for name, content in server.files.items():
-            write(server.home / name, content)
-        if server.log.exists():
-            server.log.replace(server.log.with_suffix(".previous.log"))
-        with server.log.open("wb") as log:
-            process = subprocess.Popen(
-                server.command,
-                env=_environment(server),
-                cwd=server.home,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-    except OSError as error:
-        reason = "the disk is full" if is_disk_full(error) else error.strerror
-        raise StackError(f"{server.title} cannot be started ({reason}).") from error
-    _started.append(process)
+    process = _start(server)
     return ProcessRecord(
         pid=process.pid,
         created=_created(process.pid),
@@ -119,6 +127,29 @@ def start(server: Server) -> ProcessRecord:
         fingerprint=server.fingerprint,
         version=server.version,
     )
+
+
+def run(program: Program, timeout: float) -> int | None:
+    """Run a program to its end, after stopping what a killed command left of it; nothing of it is left running.
+
+    Args:
+        program: The program.
+        timeout: Seconds after which it is stopped.
+
+    Returns:
+        Its exit code; None where it was stopped.
+
+    Raises:
+        StackError: It cannot be executed, or a file cannot be written.
+    """
+    stop({program.mark: None})
+    process = _start(program)
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        stop({program.mark: None})
 
 
 def find(record: ProcessRecord) -> psutil.Process | None:
@@ -209,16 +240,43 @@ def _mark(process: psutil.Process, marks: Collection[str]) -> str | None:
     return mark if mark in marks else None
 
 
-def _environment(server: Server) -> dict[str, str]:
+def _start(program: Program) -> subprocess.Popen[bytes]:
+    try:
+        program.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        program.log.parent.mkdir(parents=True, exist_ok=True)
+        for name, content in program.files.items():
+            write(program.home / name, content)
+        if program.log.exists():
+            program.log.replace(program.log.with_suffix(".previous.log"))
+        with program.log.open("wb") as log:
+            process = subprocess.Popen(
+                program.command,
+                env=_environment(program),
+                cwd=program.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        reason = "the disk is full" if is_disk_full(error) else error.strerror
+        raise StackError(f"{program.title} cannot be started ({reason}).") from error
+    _started.append(process)
+    return process
+
+
+def _environment(program: Program) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    if program.path:
+        inherited["PATH"] = os.pathsep.join([str(program.path), os.environ.get("PATH", os.defpath)])
     return {
         **inherited,
-        "HOME": str(server.home),
+        "HOME": str(program.home),
         "NO_PROXY": "127.0.0.1,localhost",  # macOS also has proxy settings outside the environment
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",
-        MARK: server.mark,
-        **server.settings,
+        MARK: program.mark,
+        **program.settings,
     }
 
 

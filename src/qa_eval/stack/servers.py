@@ -13,7 +13,7 @@ import os
 import pwd
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -33,18 +33,21 @@ from qa_eval.blueprint.secrets import (
 )
 from qa_eval.blueprint.versions import server_lock, server_versions
 from qa_eval.errors import InputError
-from qa_eval.stack import edge, postgres_server, state
+from qa_eval.stack import edge, postgres_server, prisma, state
 from qa_eval.stack.bedrock import LOCAL_GUARDRAIL_ID, LOCAL_GUARDRAIL_VERSION
 from qa_eval.stack.environments import ServerEnvironment
-from qa_eval.stack.processes import Server, TcpProbe
+from qa_eval.stack.processes import Preparation, Program, Server, TcpProbe
 
 SERVERS: Final = ("edge", "litellm", "valkey", "bedrock", "model", "phoenix", "postgres")
 """Every server of the stack, in the order in which a request passes them."""
 
+MIGRATION: Final = "migration"
+"""The program that migrates the gateway's database before the gateway starts."""
+
 POSTGRES_PASSWORD: Final = Secret(
     "postgres-password",
-    "Phoenix's password for the local database; on AWS, Aurora generates its own.",
-    {"phoenix": "PHOENIX_POSTGRES_PASSWORD"},
+    "The password of Phoenix and the gateway for PostgreSQL; on AWS, Aurora generates its own.",
+    {"phoenix": "PHOENIX_POSTGRES_PASSWORD", "litellm": "DATABASE_PASSWORD"},
 )
 
 _TITLES: Final = {
@@ -73,8 +76,12 @@ ENVIRONMENTS: Final = {
     "edge": ("edge", 10),
     "postgres": ("PostgreSQL", 60),
     "valkey": ("Valkey", 10),
+    "prisma": ("database client", 200),
 }
 """Title and megabytes on the disk, including bytecode: measured on Linux x86-64 with Python 3.11, rounded up."""
+
+NO_MIGRATION: Final = {"DISABLE_SCHEMA_UPDATE": "true"}
+"""The gateway's own variable; without it, each start of the gateway would migrate its database."""
 
 _NO_AWS_ACCOUNT: Final = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -96,19 +103,32 @@ class StackPlan:
 
 
 def environment(name: str) -> ServerEnvironment:
-    """The environment of one of the servers in `ENVIRONMENTS`."""
+    """One of the environments in `ENVIRONMENTS`."""
     title, megabytes = ENVIRONMENTS[name]
+    if name == "prisma":
+        return prisma.environment(environment("litellm"), title, megabytes)
     return ServerEnvironment(name, title, server_lock(name), megabytes)
 
 
 def enabled_servers(features: state.StackFeatures) -> tuple[str, ...]:
     """The names of the servers of a stack with these features."""
-    optional = {"valkey": features.valkey, "postgres": features.postgres}
+    optional = {"valkey": features.valkey, "postgres": features.postgres or features.database}
     return tuple(name for name in SERVERS if optional.get(name, True))
 
 
+def needed_environments(plan: StackPlan) -> list[ServerEnvironment]:
+    """The environments of a plan, each after those that its build needs."""
+    names = [name for name in started_servers(plan) if name in ENVIRONMENTS]
+    return [environment(name) for name in (*names, *(["prisma"] if plan.features.database else []))]
+
+
+def started_servers(plan: StackPlan) -> list[str]:
+    """The names of the servers of a plan; without the model server for a replay, which does not need it."""
+    return [name for name in enabled_servers(plan.features) if name != "model" or not plan.replay]
+
+
 def describe(plan: StackPlan) -> list[Server]:
-    """The servers of a plan; without the model server for a replay, which does not need it."""
+    """The servers of a plan."""
     makers = {
         "edge": _edge,
         "litellm": _litellm,
@@ -118,8 +138,7 @@ def describe(plan: StackPlan) -> list[Server]:
         "phoenix": _phoenix,
         "postgres": _postgres,
     }
-    names = [name for name in enabled_servers(plan.features) if name != "model" or not plan.replay]
-    return [makers[name](plan) for name in names]
+    return [makers[name](plan) for name in started_servers(plan)]
 
 
 def url(port: int) -> str:
@@ -158,7 +177,38 @@ def _litellm(plan: StackPlan) -> Server:
     if plan.features.valkey:
         settings |= {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(chosen["valkey"])}
         settings |= _secrets("litellm", VALKEY_PASSWORD)
-    return _server("litellm", plan, _launched("litellm", arguments), settings, [_LAUNCH, _CONFIG])
+    inputs = [_LAUNCH, _CONFIG]
+    if not plan.features.database:
+        return _server("litellm", plan, _launched("litellm", arguments), settings, inputs)
+    settings |= _gateway_database(plan)
+    server = _server("litellm", plan, _launched("litellm", arguments), settings | NO_MIGRATION, inputs)
+    migration = _migration(arguments, settings)
+    return replace(server, path=migration.program.path, preparation=migration)
+
+
+def _gateway_database(plan: StackPlan) -> dict[str, str]:
+    return {
+        "DATABASE_HOST": f"127.0.0.1:{plan.ports['postgres']}",
+        "DATABASE_NAME": postgres_server.GATEWAY_DATABASE,
+        "DATABASE_USERNAME": postgres_server.USER,
+        **_secrets("litellm", POSTGRES_PASSWORD),
+        **prisma.settings(environment("prisma")),
+    }
+
+
+def _migration(arguments: list[str], settings: Mapping[str, str]) -> Preparation:
+    """The gateway's migration, by its own command as on AWS."""
+    program = Program(
+        name=MIGRATION,
+        title="migration of the gateway's database",
+        command=tuple(_launched("litellm", [*arguments, "--skip_server_startup"])),
+        settings=settings,
+        home=state.home(MIGRATION),
+        log=state.log_file(MIGRATION),
+        path=prisma.programs(environment("prisma")),
+    )
+    record = _postgres_data() / f"{postgres_server.GATEWAY_DATABASE}.migrated"
+    return Preparation(program, environment("litellm").folder.name, record)
 
 
 def _valkey(plan: StackPlan) -> Server:
@@ -227,9 +277,13 @@ def _phoenix(plan: StackPlan) -> Server:
 def _postgres(plan: StackPlan) -> Server:
     script = _package_file("qa_eval.stack", "postgres_server.py")
     command = [str(environment("postgres").python), "-P", str(script), "--port", str(plan.ports["postgres"])]
-    command += ["--data", str(state.home("postgres") / "data")]
+    command += ["--data", str(_postgres_data())]
     settings = {"POSTGRES_PASSWORD": state.read_secret(POSTGRES_PASSWORD)}
     return _server("postgres", plan, command, settings, [script], first=True)
+
+
+def _postgres_data() -> Path:
+    return state.home("postgres") / "data"
 
 
 def _secrets(server: routes.Server, *secrets: Secret) -> dict[str, str]:

@@ -38,6 +38,8 @@ class StackFeatures(BaseModel, frozen=True):
     """Phoenix requires authentication."""
     postgres: bool = False
     """Phoenix stores its data in PostgreSQL instead of SQLite."""
+    database: bool = False
+    """The gateway has its database, with virtual keys and their spend."""
     valkey: bool = False
     """The gateway shares its cooldowns and counters through Valkey."""
 

@@ -51,6 +51,9 @@ class StackStatus:
     phoenix_key_file: Path | None = None
     """The file with Phoenix's API key (`PHOENIX_API_KEY`); None without authentication."""
 
+    database_engines: Literal["native", "WebAssembly"] | None = None
+    """Prisma's engines between the gateway and its database; None without it."""
+
     @property
     def healthy(self) -> bool:
         """Whether edge, gateway, local Bedrock and Phoenix are healthy, and no server hangs."""

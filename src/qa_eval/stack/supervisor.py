@@ -1,29 +1,32 @@
 """Start and stop sets of servers, whatever state the last command left them in.
 
 In: the servers that are to run. Out: exactly these running and healthy, and saved in the stack's state. A server that
-already runs with the same fingerprint is kept; any other is restarted. On an error or Ctrl-C, the servers that this
-call started are stopped again.
+already runs with the same fingerprint is kept; any other is prepared and restarted. On an error or Ctrl-C, the servers
+that this call started are stopped again.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from qa_eval.errors import StackError
 from qa_eval.stack import health, processes, state
 from qa_eval.stack.processes import Server
 
 _RUNNING_TIMEOUT_S: Final = 10.0
 """Time in which a running server, which may be busy, must answer; otherwise it is restarted."""
+_PREPARATION_TIMEOUT_S: Final = 600.0
 
 
 def bring_up(servers: Sequence[Server], on_progress: Callable[[str], None]) -> list[str]:
     """Start the servers that are stopped, unresponsive or outdated; return their names.
 
-    Servers with `first` start before the others; otherwise they start in parallel.
+    Servers with `first` start before the others are prepared; otherwise they start in parallel.
 
     Raises:
-        StackError: A server does not become healthy.
+        StackError: A server cannot be prepared, or does not become healthy.
     """
     saved = state.load()
     missing = [server for server in servers if not _runs(server, saved)]
@@ -32,6 +35,8 @@ def bring_up(servers: Sequence[Server], on_progress: Callable[[str], None]) -> l
     try:
         _stop([server.name for server in missing])
         _start_together([server for server in missing if server.first], on_progress)
+        for server in missing:
+            _prepare(server, on_progress)
         _start_together([server for server in missing if not server.first], on_progress)
     except BaseException:
         _stop([server.name for server in missing])
@@ -48,6 +53,21 @@ def _start_together(servers: Sequence[Server], on_progress: Callable[[str], None
     if servers:
         on_progress(f"Starting {', '.join(server.title for server in servers)} ...")
         health.wait_until_healthy([(server, _start(server)) for server in servers], on_progress)
+
+
+def _prepare(server: Server, on_progress: Callable[[str], None]) -> None:
+    preparation = server.preparation
+    if preparation is None or preparation.is_done:
+        return
+    program = preparation.program
+    on_progress(f"Running the {program.title} ...")
+    began = time.monotonic()
+    code = processes.run(program, _PREPARATION_TIMEOUT_S)
+    if code != 0:
+        ended = f"did not end in {_PREPARATION_TIMEOUT_S:.0f} s" if code is None else f"failed with exit code {code}"
+        raise StackError(f"The {program.title} {ended}; {health.log_end(program)}")
+    preparation.record.write_text(preparation.version, encoding="utf-8")
+    on_progress(f"The {program.title} took {time.monotonic() - began:.0f} s.")
 
 
 def _runs(server: Server, saved: state.StackState) -> bool:
