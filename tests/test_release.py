@@ -95,6 +95,8 @@ def test_the_wheel_has_all_data_and_nothing_else(wheel: Path) -> None:
         "qa_eval/spec/starter_files/qa-eval.yaml",
         "qa_eval/spec/starter_files/prompts/few-shot.yaml",
         "qa_eval/blueprint/servers/litellm.txt",
+        "qa_eval/stack/node/package-lock.json",
+        "qa_eval/stack/node/query_engine.mjs",
     ):
         assert name in content
     assert {name.split("/")[0] for name in content} == {
