@@ -14,12 +14,6 @@ from qa_eval import stack as local_stack
 from qa_eval.stack.ports import is_free
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that ask real servers come first: begun last, one of them would run alone while its neighbour is idle."""
-    slow = {item.path for item in items if {"stack", "stack_folder"} & set(getattr(item, "fixturenames", ()))}
-    items.sort(key=lambda item: item.path not in slow)
-
-
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees, or changes, what the user has. The cache stays the user's: it holds the servers' environments."""

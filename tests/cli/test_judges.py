@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import commands
 import httpx
 import pytest
 from phoenix.client import Client
@@ -44,14 +44,7 @@ def brief(example, answer):
 
 
 def command(*arguments: str, folder: Path, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "qa_eval.cli.main", *arguments],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = commands.qa_eval(*arguments, folder=folder)
     assert done.returncode == code, done.stderr
     return done.stdout
 

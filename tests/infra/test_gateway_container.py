@@ -51,8 +51,9 @@ class Rig:
         self._running = ExitStack()
         self.start()
 
-    def start(self) -> None:
-        self.url = self._running.enter_context(run_gateway(self.around))
+    def start(self, master: str = MASTER) -> None:
+        self.master = master
+        self.url = self._running.enter_context(run_gateway(self.around, LITELLM_MASTER_KEY=master))
 
     def stop(self) -> None:
         self._running.close()
@@ -65,7 +66,7 @@ class Rig:
         return httpx.post(f"{self.url}{path}", headers={"Authorization": f"Bearer {key}"}, json=body, timeout=60)
 
     def spend(self, name: str) -> float:
-        with VirtualKeys(self.url, MASTER) as running:
+        with VirtualKeys(self.url, self.master) as running:
             return next(each.spend_usd for each in running.list() if each.name == name)
 
 
@@ -341,7 +342,7 @@ def test_a_spent_budget_is_refused(rig: Rig, provide: Callable[..., None], vault
     assert rig.ask(QUESTION, vault["arn:experiments"]).status_code == 200, "the other key's budget is its own"
 
 
-def test_keys_and_spend_are_kept_over_a_restart_and_no_text_or_key_is_in_the_database(
+def test_keys_and_spend_are_kept_over_a_restart_with_another_master_key_and_no_text_or_key_is_in_the_database(
     rig: Rig, provide: Callable[..., None], vault: dict[str, str], around: Surroundings
 ) -> None:
     provide(chatbot_budget=1e-6)
@@ -353,8 +354,9 @@ def test_keys_and_spend_are_kept_over_a_restart_and_no_text_or_key_is_in_the_dat
 
     rig.stop()
     dump = around.database.program("pg_dump", "--inserts", "qa_eval")
-    rig.start()
+    rig.start(master=new_key())  # as `infra rotate master-key` replaces the tasks
 
+    assert rig.ask(QUESTION, MASTER).status_code == 401
     assert rig.spend(CHATBOT) >= 0.0005, "the guardrail's share is counted too"
     assert rig.ask(QUESTION, vault["arn:chatbot"]).status_code == 422
     assert rig.ask(QUESTION, vault["arn:experiments"]).status_code == 200

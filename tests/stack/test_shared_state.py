@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import statistics
 import threading
 import time
@@ -27,6 +28,7 @@ import yaml
 from tls import TlsFront, make_certificate
 
 from qa_eval.blueprint.gateway import config_path
+from qa_eval.blueprint.secrets import VALKEY_PASSWORD
 from qa_eval.stack import environments, health, ports, processes, servers, state
 from qa_eval.stack.processes import Server
 
@@ -114,7 +116,7 @@ def quick_configuration(folder: Path) -> Path:
     """The deployed file, with groups of this test and cooldowns that one failure brings about."""
     config = yaml.safe_load(config_path().read_text())
     config["model_list"] = [deployment("cooled", "nova-micro"), deployment("cooled", "nova-lite")]
-    for group in ("limited", "limited after it is gone", "limited after it hangs"):
+    for group in ("limited", "limited after it is gone", "limited after it hangs", "limited by two passwords"):
         config["model_list"] += [deployment(group, "nova-lite", rpm=LIMIT), deployment(group, "nova-pro")]
     config["router_settings"] |= {"allowed_fails": 0, "cooldown_time": 300}
     config["router_settings"].pop("fallbacks", None)
@@ -264,3 +266,28 @@ def is_connected(platform: Platform, gateway: int) -> bool:
         for client in clients
         for connection in client.net_connections("tcp")
     )
+
+
+def tell_valkey(platform: Platform, password: str, command: str) -> bool:
+    """Send one command with a password; whether both are taken."""
+    with socket.create_connection(("127.0.0.1", platform.valkey.port), timeout=5) as connection:
+        connection.sendall(f"AUTH {password}\r\n{command}\r\n".encode())
+        replies = connection.makefile("rb")
+        return [replies.readline() for _ in range(2)] == [b"+OK\r\n", b"+OK\r\n"]
+
+
+def test_a_new_password_is_taken_beside_the_former_and_then_alone(platform: Platform) -> None:
+    """The order of `infra rotate valkey-password`, with Valkey's own commands in place of ElastiCache's."""
+    former, new = platform.gateways[1].settings["REDIS_PASSWORD"], VALKEY_PASSWORD.generate()
+    assert tell_valkey(platform, former, f"ACL SETUSER default >{new}")
+
+    gateway = platform.gateways[1]
+    replaced = replace(gateway, settings={**gateway.settings, "REDIS_PASSWORD": new})
+    processes.stop({gateway.mark: None})
+    health.wait_until_healthy([(replaced, processes.start(replaced))], lambda line: None)
+    wait_for(lambda: bool(platform.ask(1, "cooled")) and is_connected(platform, 1))
+    assert use_up(platform, "limited by two passwords") == ["nova-pro"], "both gateways share, each by its password"
+
+    assert tell_valkey(platform, new, f"ACL SETUSER default <{former}")
+    assert not tell_valkey(platform, former, "SELECT 0")
+    assert tell_valkey(platform, new, "SELECT 0")

@@ -151,11 +151,16 @@ def run_bucket(platform: Platform) -> Iterator[tuple[str, list[str]]]:
 
 
 @contextmanager
-def run_gateway(around: Surroundings) -> Iterator[str]:
-    """The gateway's container; yields its address."""
+def run_gateway(around: Surroundings, **changed: str) -> Iterator[str]:
+    """The gateway's container; yields its address.
+
+    Args:
+        around: What it needs.
+        changed: Variables that differ from the template's.
+    """
     port = ports._free_port([])
     described = around.platform.container("GatewayTask")
-    program = _program(around, "litellm", described, [*LOOPBACK, str(port)])
+    program = _program(around, "litellm", described, [*LOOPBACK, str(port)], changed)
     server = Server(**vars(program), port=port, health="/health/readiness", version="")
     record = processes.start(server)
     try:
