@@ -23,7 +23,6 @@ from constructs import Construct
 from qa_eval.blueprint.canary import HEADER, HOOK_VARIABLE, RELEASE_VARIABLE, release
 from qa_eval.blueprint.routes import ROUTES
 from qa_eval.blueprint.secrets import Secret
-from qa_eval.deployment import package
 from qa_eval_infra.data import generated_secret
 from qa_eval_infra.findings import accept
 from qa_eval_infra.functions import function_architecture
@@ -186,6 +185,8 @@ class Canary(Construct):
         )
 
     def _function(self, url: str, key: sm.ISecret) -> lambda_.Function:
+        from qa_eval.deployment import package  # loads the library's datasets, which nothing else here needs
+
         settings, stack = self._settings, cdk.Stack.of(self)
         role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self._log_group.grant_write(role)
