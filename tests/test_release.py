@@ -90,6 +90,7 @@ def test_the_wheel_has_all_data_and_nothing_else(wheel: Path) -> None:
     for name in (
         "qa_eval/py.typed",
         "qa_eval/data/qa-eval-sample.json",
+        "qa_eval/data/qa-eval-free-sample.json",
         "qa_eval/blueprint/config.yaml",
         "qa_eval/spec/qa-eval.schema.json",
         "qa_eval/spec/starter_files/qa-eval.yaml",

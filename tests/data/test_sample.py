@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from qa_eval.data.load import load_dataset
+from qa_eval.metrics.squad import normalised_tokens
+
 DATASETS = Path(__file__).parents[2] / "datasets"
 TEXT = (DATASETS / "qa-eval-sample.json").read_bytes().decode("utf-8")
 CONTENT = json.loads(TEXT)
 
+SUBJECTS = {"geography", "science", "mathematics", "engineering", "history", "literature", "music", "art"}
+NUMBER_WORDS = "two|three|five|eight|ten|twelve|twenty|thirty|forty|sixty|eighty|ninety|nine|thousand"
 PHONE_LIKE = re.compile(r"\+\d|\d[\d\s()./-]{5,}\d")
 FUNCTION_WORDS = frozenset(
     re.findall(
@@ -36,6 +41,7 @@ class Question:
     text: str
     context: str
     answers: tuple[tuple[str, int], ...]
+    accepted: tuple[str, ...]
     metadata: dict[str, str]
 
     @property
@@ -55,6 +61,7 @@ QUESTIONS = [
         text=qa["question"],
         context=paragraph["context"],
         answers=tuple((answer["text"], answer["answer_start"]) for answer in qa["answers"]),
+        accepted=tuple(qa.get("accepted", ())),
         metadata=qa["metadata"],
     )
     for paragraph in PARAGRAPHS
@@ -110,7 +117,39 @@ def test_many_questions_accept_more_than_one_reference() -> None:
 def test_metadata_name_the_source_and_a_difficulty(question: Question) -> None:
     assert question.metadata["source"] == "qa-eval-sample"
     assert question.metadata["difficulty"] in {"easy", "medium", "hard"}
-    assert set(question.metadata) == {"source", "difficulty"}
+    assert question.metadata["subject"] in SUBJECTS
+    assert question.metadata["answer_type"] in {"number", "date", "person", "place", "term", "phrase"}
+    assert set(question.metadata) == {"source", "difficulty", "subject", "answer_type"}
+
+
+@each_question
+def test_every_reference_adds_something_to_the_others(question: Question) -> None:
+    spans = {" ".join(normalised_tokens(text)) for text, _ in question.answers}
+    more = [" ".join(normalised_tokens(text)) for text in question.accepted]
+    assert len(set(more)) == len(more)
+    assert not spans & set(more)
+
+
+@each_question
+def test_a_number_is_accepted_in_words_and_in_digits(question: Question) -> None:
+    if question.metadata["answer_type"] == "number" and not re.search(r"1,642|180", question.answers[0][0]):
+        texts = " ".join((*(text for text, _ in question.answers), *question.accepted))
+        assert re.search(r"\d", texts)
+        assert re.search(rf"\b({NUMBER_WORDS})", texts)
+
+
+def test_the_loader_takes_accepted_answers_as_references() -> None:
+    examples = {example.id: example for example in load_dataset(examples="all")}
+    assert examples["danube-2"].references == ("ten", "ten countries", "10", "10 countries")
+    assert examples["danube-2"].metadata["subject"] == "geography"
+
+
+def test_free_questions_ask_why_and_how_about_the_same_paragraphs() -> None:
+    dataset = load_dataset("sample-free", examples="all")
+    assert len(dataset) == 20
+    assert {example.context for example in dataset} <= set(CONTEXTS)
+    assert {example.metadata["answer_type"] for example in dataset} == {"why", "how"}
+    assert all(len(example.references) == 1 and len(example.references[0].split()) >= 12 for example in dataset)
 
 
 def test_difficulties_have_the_documented_shares() -> None:

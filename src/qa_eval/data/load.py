@@ -46,10 +46,10 @@ def load_dataset(
     """Load a dataset, or a subset of it.
 
     Args:
-        dataset: `sample` for the bundled 100 questions; `squad` or `squad_v2` for SQuAD's development set; the path
-            of a file (CSV, TSV, JSON Lines, JSON, Parquet, or official SQuAD JSON); `hub:ORG/NAME` for a dataset of
-            the Hugging Face hub; `phoenix:NAME` for one in Phoenix; or a specification, which the other arguments
-            override.
+        dataset: `sample` for the bundled 100 questions, `sample-free` for 20 with free answers; `squad` or
+            `squad_v2` for SQuAD's development set; the path of a file (CSV, TSV, JSON Lines, JSON, Parquet, or
+            official SQuAD JSON); `hub:ORG/NAME` for a dataset of the Hugging Face hub; `phoenix:NAME` for one in
+            Phoenix; or a specification, which the other arguments override.
         columns: Which columns hold what, as a mapping or as text: `question=q,references=a+b,group=c`. What is not
             named is found by the usual names.
         examples: Number of examples, 100 if not given; `all` (or None) for all, in the file's order. A smaller

@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from qa_eval.data.sources.squad import sample_path
+from qa_eval.data.sources.squad import BUNDLED, bundled_path
 from qa_eval.errors import DeploymentError
 from qa_eval.paths import cache_dir
 
@@ -97,8 +97,9 @@ def _own_files() -> Iterator[tuple[str, Path]]:
     for path in sorted(package.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(package.parent).as_posix(), path
-    if not (package / "data" / sample_path().name).exists():  # in a clone, which has it in another folder
-        yield f"qa_eval/data/{sample_path().name}", sample_path()
+    for path in {bundled_path(stem): None for stem in BUNDLED.values()}:
+        if path.parent != package / "data":  # in a clone, which has it in another folder
+            yield f"qa_eval/data/{path.name}", path
 
 
 def _install(folder: Path, platform: str, python: str) -> None:

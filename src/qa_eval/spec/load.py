@@ -25,7 +25,7 @@ from qa_eval.spec.rubrics import read_rubric
 from qa_eval.spec.settings import BY_KEYWORD
 from qa_eval.spec.systems import resolve_systems
 
-BUNDLED = ("sample", "qa-eval-sample", "squad", "squad_v2")
+BUNDLED = ("sample", "qa-eval-sample", "sample-free", "qa-eval-free-sample", "squad", "squad_v2")
 _REPEATED = ("models", "prompts", "fail_on", "require", "metrics", "primary")
 _OF_SYSTEMS = ("models", "prompts", "via")
 

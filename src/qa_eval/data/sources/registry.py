@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = (
     json_file.KIND,
     parquet.KIND,
 )
-_NAMES = ("sample", *hub.SQUAD)
+_NAMES = (*squad.BUNDLED, *hub.SQUAD)
 
 
 def open_source(request: Request) -> Source:

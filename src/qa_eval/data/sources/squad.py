@@ -1,7 +1,7 @@
-"""Official SQuAD JSON, v1.1 and v2.0, checked as a whole before anything leaves this room; the bundled sample is one.
+"""Official SQuAD JSON, v1.1 and v2.0, checked as a whole before anything leaves this room; the bundled samples too.
 
-The schema is the official one (Rajpurkar et al., 2016 and 2018); each question may carry our own `metadata`
-with `source` and `difficulty`.
+The schema is the official one (Rajpurkar et al., 2016 and 2018); each question may carry two fields of our own:
+`accepted`, references that are no spans of the context, and `metadata`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qa_eval.data.difficulty import derive_difficulty
 from qa_eval.data.examples import Difficulty
@@ -20,7 +20,13 @@ from qa_eval.data.sources.base import Draft, Found, Kind, Request, Source, readi
 from qa_eval.errors import DatasetError, InputError
 
 SAMPLE = "sample"
-SAMPLE_NAME = "qa-eval-sample"
+BUNDLED: Final = {
+    SAMPLE: "qa-eval-sample",
+    "qa-eval-sample": "qa-eval-sample",
+    "sample-free": "qa-eval-free-sample",
+    "qa-eval-free-sample": "qa-eval-free-sample",
+}
+"""The stems of the bundled samples, by what the user may call them."""
 
 
 class _Answer(BaseModel):
@@ -29,6 +35,9 @@ class _Answer(BaseModel):
 
 
 class _Metadata(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | int | float | bool | None]
+
     source: str | None = None
     difficulty: Difficulty | None = None
 
@@ -37,6 +46,7 @@ class _Question(BaseModel):
     id: str = Field(min_length=1)
     question: str
     answers: list[_Answer]
+    accepted: list[str] = []
     is_impossible: bool = False
     metadata: _Metadata = _Metadata()
 
@@ -44,7 +54,7 @@ class _Question(BaseModel):
     def _answerable(self) -> _Question:
         if not self.question.strip():
             raise ValueError("the question is blank")
-        if not self.is_impossible and not self.answers:
+        if not self.is_impossible and not self.answers and not self.accepted:
             raise ValueError("an answerable question has no answers")
         return self
 
@@ -93,10 +103,10 @@ def squad_source(path: Path, raw: bytes, *, stem: str | None = None) -> Source:
     )
 
 
-def open_sample(request: Request) -> Source:
-    """The bundled sample."""
+def open_bundled(request: Request) -> Source:
+    """A bundled sample."""
     _no_columns(request)
-    path = sample_path()
+    path = bundled_path(BUNDLED[request.address])
     with reading(path):
         return squad_source(path, path.read_bytes())
 
@@ -107,10 +117,10 @@ def open_squad(request: Request, raw: bytes) -> Source:
     return squad_source(request.path, raw)
 
 
-def sample_path() -> Path:
-    """Where the bundled sample is: in the installed package, or in the checkout's `datasets/`."""
-    packaged = Path(str(resources.files("qa_eval.data"))) / f"{SAMPLE_NAME}.json"
-    return packaged if packaged.exists() else Path(__file__).parents[4] / "datasets" / f"{SAMPLE_NAME}.json"
+def bundled_path(stem: str) -> Path:
+    """Where a bundled sample is: in the installed package, or in the checkout's `datasets/`."""
+    packaged = Path(str(resources.files("qa_eval.data"))) / f"{stem}.json"
+    return packaged if packaged.exists() else Path(__file__).parents[4] / "datasets" / f"{stem}.json"
 
 
 def _no_columns(request: Request) -> None:
@@ -145,15 +155,16 @@ def _questions(content: _SquadFile) -> Iterator[tuple[_Article, _Paragraph, _Que
 
 
 def _found(position: int, article: _Article, paragraph: _Paragraph, question: _Question, source: str) -> Found:
-    references = () if question.is_impossible else tuple(answer.text for answer in question.answers)
+    spans = (answer.text for answer in question.answers)
+    references = () if question.is_impossible else (*spans, *question.accepted)
     own = question.metadata
     difficulty = own.difficulty or derive_difficulty(question.question, paragraph.context, references)
-    metadata = {"difficulty": difficulty, "source": own.source or source}
+    metadata = {**own.__pydantic_extra__, "difficulty": difficulty, "source": own.source or source}
     content = (question.question, paragraph.context, references, article.title, metadata)
     return Found(
         position + 1, Draft(question.id, *content), digest(content_text(*content)), unanswerable=question.is_impossible
     )
 
 
-KIND = Kind(lambda address: address in (SAMPLE, SAMPLE_NAME), open_sample)
-"""The bundled sample; SQuAD files are found among the `.json` files."""
+KIND = Kind(BUNDLED.__contains__, open_bundled)
+"""The bundled samples; SQuAD files are found among the `.json` files."""
