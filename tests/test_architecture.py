@@ -26,7 +26,7 @@ ALLOWED = {
     "targets": LEAVES | {"spec", "data", "tracing", "blueprint", "chatbot", "aws"},
     "metrics": LEAVES | {"spec", "data", "embedding", "tracing"},
     "experiment": LEAVES
-    | {"spec", "data", "metrics", "targets", "tracing", "embedding", "phoenix", "statistics", "blueprint"},
+    | {"disk", "spec", "data", "metrics", "targets", "tracing", "embedding", "phoenix", "statistics", "blueprint"},
     "analysis": LEAVES | {"spec", "data", "metrics", "targets", "experiment", "statistics", "phoenix"},
     "reporting": LEAVES | {"data", "targets", "metrics", "analysis", "statistics"},
     "pytest_plugin": LEAVES | {"analysis"},
@@ -39,6 +39,7 @@ ALLOWED = {
     "deployment": LEAVES
     | {"", "run", "aws", "blueprint", "chatbot", "data", "experiment", "gateway_check", "targets", "analysis", "spec"}
     | {"virtual_keys"},
+    "disk": {"errors", "paths"},
     "doctor": LEAVES | {"blueprint", "stack", "deployment"},
     "cli": LEAVES
     | {
@@ -57,6 +58,7 @@ ALLOWED = {
         "aws",
         "deployment",
         "doctor",
+        "disk",
         "gateway_check",
         "virtual_keys",
         "phoenix",

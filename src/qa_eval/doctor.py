@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,20 +51,33 @@ class DoctorFinding:
     text: str
     remedy: str = ""
     """What to do; empty where nothing needs to be done."""
+    group: str = ""
+    """What it belongs to."""
 
 
 def run_checks() -> list[DoctorFinding]:
     """Run all checks, offline; takes about a second."""
-    findings = [DoctorFinding("qa-eval", "ok", __version__), _python()]
-    findings += _libraries()
-    findings += [_extra(name) for name in _EXTRAS]
-    findings += [*_stack(), *_folders(), *_credentials()]
-    findings += [_node(), _cdk()]
-    return findings
+    groups = {
+        "installation": _installation,
+        "local stack": _stack,
+        "disk": _folders,
+        "credentials": _credentials,
+        "deployment": _deployment,
+    }
+    return [replace(finding, group=group) for group, check in groups.items() for finding in check()]
 
 
-def _python() -> DoctorFinding:
-    return DoctorFinding("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+def _installation() -> Iterator[DoctorFinding]:
+    yield DoctorFinding("qa-eval", "ok", __version__)
+    where = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield DoctorFinding("Python", "ok", where)
+    yield from _libraries()
+    yield from (_extra(name) for name in _EXTRAS)
+
+
+def _deployment() -> Iterator[DoctorFinding]:
+    yield _node()
+    yield _cdk()
 
 
 def _libraries() -> Iterator[DoctorFinding]:

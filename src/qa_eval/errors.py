@@ -12,6 +12,7 @@ the error's exit code.
      │   └─ PhoenixUnavailable   2  Phoenix does not answer now; what it lacks can be recorded later
      ├─ StackError               2  the local stack cannot be built, started or stopped
      ├─ DeploymentError          2  the platform on AWS cannot be made, found or changed
+     ├─ RulesBroken              1  a rule is broken
      ├─ StoppedEarly             3  a limit ended the run; what was received is kept
      └─ Interrupted            130  Ctrl-C; what was received is kept
 """
@@ -55,6 +56,12 @@ class StackError(QaEvalError):
 
 class DeploymentError(QaEvalError):
     """The platform on AWS cannot be made, found or changed."""
+
+
+class RulesBroken(QaEvalError):
+    """What was measured breaks a rule of the user's."""
+
+    exit_code = 1
 
 
 class StoppedEarly(QaEvalError):

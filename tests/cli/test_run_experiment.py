@@ -255,7 +255,7 @@ def test_a_full_disk_under_the_journal_is_one_sentence() -> None:
             timeout=120,
             env={**os.environ, "QA_EVAL_GATEWAY_KEY": KEY},
             # No file may grow beyond this: the system then refuses the write, as a full disk does.
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000)),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
             check=False,
         )
     finally:

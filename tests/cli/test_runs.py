@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import commands
 import pandas as pd
 import pytest
 from fake_gateway import KEY, Serve
+
+from qa_eval.experiment.journal_file import hold
+from qa_eval.paths import data_dir
 
 qa_eval = partial(commands.qa_eval, COLUMNS="100", QA_EVAL_GATEWAY_KEY=KEY)
 
@@ -85,6 +89,35 @@ def test_mistakes_are_one_sentence(serve: Serve) -> None:
         assert done.returncode == 2
         assert sentence in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_is_deleted_after_a_question(run: str) -> None:
+    kept = qa_eval("runs", "delete", "main", typed="n\n")
+    assert kept.returncode == 1
+    assert "main: qa-eval-sample-5-seed-0, 20 answers" in kept.stdout
+    assert run in qa_eval("runs", "list").stdout
+    deleted = qa_eval("runs", "delete", run[:12], "--yes")
+    assert (deleted.returncode, deleted.stderr) == (0, "It is deleted.\n")
+    assert run not in qa_eval("runs", "list").stdout
+    again = qa_eval("runs", "delete", run, "--yes")
+    assert again.returncode == 2
+    assert again.stderr.startswith(f"qa-eval: There is no run '{run}'")
+
+
+def test_a_run_that_a_process_works_on_is_not_deleted(run: str) -> None:
+    with hold(data_dir() / "runs" / run):
+        busy = qa_eval("runs", "delete", run, "--yes")
+    assert busy.returncode == 2
+    assert f"Another process is at work on run {run}" in busy.stderr
+    assert run in qa_eval("runs", "list").stdout
+
+
+def test_a_journal_elsewhere_is_not_deleted(run: str, tmp_path: Path) -> None:
+    copy = tmp_path / "journal.sqlite"
+    shutil.copy(data_dir() / "runs" / run / "journal.sqlite", copy)
+    refused = qa_eval("runs", "delete", copy, "--yes")
+    assert refused.returncode == 2
+    assert copy.exists()
 
 
 def test_without_runs_it_says_how_to_make_one() -> None:

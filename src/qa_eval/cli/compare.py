@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from qa_eval.errors import InputError
+from qa_eval.errors import InputError, RulesBroken
 
 if TYPE_CHECKING:
     from qa_eval.analysis.comparison import Comparison
@@ -76,8 +76,7 @@ def command(
         write(junit, result.to_junit())
     _print(comparison, result, as_json=as_json, as_markdown=as_markdown)
     if not result.passed:
-        typer.echo(f"qa-eval: the gate failed: {result.reason}.", err=True)
-        raise typer.Exit(1)
+        raise RulesBroken(f"the gate failed: {result.reason}.")
 
 
 def phoenix_of(url: str | None, sources: list[str]) -> str | None:

@@ -16,7 +16,7 @@ import typer
 from qa_eval.cli.console import output_console
 from qa_eval.cli.progress import Display
 from qa_eval.cli.result_tables import show_result
-from qa_eval.errors import Interrupted, StoppedEarly
+from qa_eval.errors import Interrupted, RulesBroken, StoppedEarly
 
 if TYPE_CHECKING:
     from qa_eval.analysis.comparison import Comparison
@@ -71,8 +71,7 @@ def _conclude(result: RunResult, gate: GateResult | None) -> None:
     if result.unrecorded:
         raise typer.Exit(2)
     if gate is not None and not gate.passed:
-        typer.echo(f"qa-eval: the gate failed: {gate.reason}.", err=True)
-        raise typer.Exit(1)
+        raise RulesBroken(f"the gate failed: {gate.reason}.")
 
 
 def compare_run(result: RunResult) -> Comparison | None:

@@ -5,7 +5,10 @@ Only what the help needs is imported here; each command imports the library when
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +16,7 @@ import typer
 from qa_eval import __version__
 from qa_eval.cli import (
     chat,
+    clean,
     compare,
     datasets,
     doctor,
@@ -30,15 +34,14 @@ from qa_eval.cli import (
     score,
     stack,
 )
-from qa_eval.errors import QaEvalError
+from qa_eval.errors import InputError, QaEvalError
 from qa_eval.spec.settings import name_flags
 from qa_eval.words import from_here
 
 app = typer.Typer(
     name="qa-eval",
     help="Measure question answering through an LLM gateway, and trust the answer.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -52,6 +55,7 @@ app.command("report")(report.command)
 app.command("chat")(chat.command)
 app.command("schema")(schema.command)
 app.command("doctor")(doctor.command)
+app.command("clean")(clean.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(label.app, name="label")
@@ -59,6 +63,16 @@ app.add_typer(prompts.app, name="prompts")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(infra.app, name="infra")
 app.add_typer(stack.app, name="stack")
+
+_FIRST_STEPS = f"""qa-eval {__version__}: measure question answering through an LLM gateway.
+
+  qa-eval doctor                   check this machine
+  qa-eval run-experiment --local   ask a small model here the bundled questions
+  qa-eval init FOLDER              write an experiment of your own
+  qa-eval runs list                see the runs that there are
+  qa-eval --help                   see all commands"""
+_ANYWHERE = {"--quiet", "--verbose"}
+"""Options of the program that may also follow the command."""
 
 
 def _print_version(asked: bool) -> None:
@@ -69,23 +83,49 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print answers and errors only, no progress and notes.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print every try of a question, and all checks of `doctor`.")
+    ] = False,
 ) -> None:
-    """Options before a command."""
+    """Options of every command."""
+    if quiet and verbose:
+        raise InputError("--quiet and --verbose exclude each other: give one of them.")
+    if quiet:
+        sys.stderr = context.with_resource(Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    context.obj = verbose
+    if context.invoked_subcommand is None:
+        typer.echo(_FIRST_STEPS)
 
 
 def main() -> None:
     """Run the command; a user's mistake is one sentence and exit code 2, never a traceback."""
+    given, errors = sys.argv[1:], sys.stderr
     try:
-        app()
+        app(_ordered(given))
     except QaEvalError as error:
-        typer.echo(f"qa-eval: {from_here(name_flags(str(error), _flags(sys.argv[1:])))}", err=True)
+        typer.echo(f"qa-eval: {from_here(name_flags(str(error), _flags(given)))}", errors)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("qa-eval: interrupted.", err=True)
+        typer.echo("qa-eval: interrupted.", errors)
         sys.exit(130)
+    finally:
+        sys.stderr = errors
+
+
+def _ordered(arguments: list[str]) -> list[str]:
+    """The arguments with the program's own options first, wherever before `--` they were given."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    own = [each for each in arguments[:end] if each in _ANYWHERE]
+    return [*own, *(each for each in arguments[:end] if each not in _ANYWHERE), *arguments[end:]]
 
 
 def _flags(arguments: list[str]) -> dict[str, str]:

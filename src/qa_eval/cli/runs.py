@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
     from qa_eval.experiment.runs import RunSummary
 
-app = typer.Typer(help="Show the runs of this machine, and export them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Show the runs of this machine, export and delete them.", no_args_is_help=True, rich_markup_mode=None
+)
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or id, the beginning of its id, or `latest`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+_LONGEST_NAME = 40
+"""Of a run, that the column allows for."""
 FORMATS = ("jsonl", "csv", "parquet")
 
 
@@ -44,7 +48,7 @@ def list_(as_json: AsJson = False) -> None:
 
 
 def print_runs(console: Console, runs: Sequence[RunSummary]) -> None:
-    """Print for each run a line with its id and state, and below it what it is.
+    """Print for each run a line with its name (else its id) and state, and below it what it is.
 
     Args:
         console: Where to print.
@@ -52,14 +56,15 @@ def print_runs(console: Console, runs: Sequence[RunSummary]) -> None:
     """
     from qa_eval.cli.console import print_text
 
-    ids = max(len(run.run_id) for run in runs)
+    names = [run.name or run.run_id for run in runs]
+    ids = min(max(map(len, names)), _LONGEST_NAME)
     counts = [f"{run.answered} of {run.planned}" for run in runs]
     width = max(len("answered"), *map(len, counts))
     print_text(console, f"{'run':{ids}}  {'answered':>{width}}  state", style="bold")
-    for run, count in zip(runs, counts, strict=True):
-        print_text(console, f"{run.run_id:{ids}}  {count:>{width}}  {_state(run)}", hanging=ids + width + 4)
-        name = f"{run.name}: " if run.name else ""
-        print_text(console, f"{name}{run.dataset}, asked of {', '.join(run.systems)}", indent=2, hanging=2)
+    for run, name, count in zip(runs, names, counts, strict=True):
+        print_text(console, f"{name:{ids}}  {count:>{width}}  {_state(run)}", hanging=ids + width + 4)
+        run_id = f"{run.run_id}: " if run.name else ""
+        print_text(console, f"{run_id}{run.dataset}, asked of {', '.join(run.systems)}", indent=2, hanging=2)
         if run.stopped:
             print_text(console, run.stopped, indent=2, hanging=2)
 
@@ -114,6 +119,26 @@ def export(
         raise InputError(f"{output} cannot be written ({error.strerror}): give another --output.") from None
     if output is not None:
         typer.echo(f"{len(frame)} answers are in {output}.", err=True)
+
+
+@app.command()
+def delete(
+    run: Annotated[list[str], typer.Argument(metavar="RUN...", help="Names or ids of runs, or the beginning of ids.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Delete runs with all their answers. What Phoenix has of them stays there."""
+    from qa_eval import open_run
+    from qa_eval.run import delete_run
+
+    for chosen in run:
+        result = open_run(chosen)
+        named = f"{result.metadata.spec.name}: " if result.metadata.spec.name else ""
+        counted = f"{sum(len(each.answers) for each in result.experiments):,} answers"
+        typer.echo(f"{result.run_id}  {named}{result.metadata.dataset.name}, {counted}")
+        if not yes:
+            typer.confirm("Delete this run?", abort=True, err=True)
+        delete_run(chosen)
+        typer.echo("It is deleted.", err=True)
 
 
 def _write(frame: pd.DataFrame, form: str, output: Path | None) -> None:

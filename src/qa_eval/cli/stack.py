@@ -84,13 +84,36 @@ def _price_models(running: RunningStack) -> str:
 
 
 @app.command()
-def down() -> None:
-    """Stop every process of the stack. Phoenix's data is kept."""
+def down(
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Delete the stack's data too: Phoenix, databases, keys and logs.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --purge: do not ask for confirmation.")] = False,
+) -> None:
+    """Stop every process of the stack. Its data is kept, unless it is purged."""
     from qa_eval import stack
 
+    if yes and not purge:
+        raise InputError("--yes confirms --purge: give both, or neither.")
     with _progress() as on_progress:
         stopped = stack.down(on_progress)
     typer.echo(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.", err=True)
+    if purge:
+        _purge(yes)
+
+
+def _purge(yes: bool) -> None:
+    from qa_eval import disk
+
+    found = next((place for place in disk.kept() if place.folder.name == "stack"), None)
+    if found is None:
+        typer.echo("The stack has no data here.", err=True)
+        return
+    typer.echo(f"{found.folder}: {found.megabytes:,.1f} MB, {found.purpose}")
+    if not yes:
+        typer.confirm("Delete it?", abort=True, err=True)
+    disk.remove(found.folder)
+    typer.echo("It is deleted. `qa-eval clean` deletes the servers' environments too.", err=True)
 
 
 @app.command()

@@ -7,6 +7,7 @@ slow judge, never delays the answering.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ from qa_eval.targets.outcome import Reply
 from qa_eval.tracing.context import new_trace
 
 _P = ParamSpec("_P")
+_log = logging.getLogger(__name__)
 BATCH = 64
 _TRACE_EVERY_S = 0.2
 """Phoenix keeps a trace in the project of the span that arrives first: ours should come before the gateway's, which
@@ -164,7 +166,10 @@ class Engine:
         trace = new_trace(call.system) if self.recorder is not None else None
 
         async def once() -> Attempt:
-            return await self.targets[call.system].generate(call.example, trace)
+            attempt = await self.targets[call.system].generate(call.example, trace)
+            shown = (call.system, call.example.id, attempt.reply.outcome.value, attempt.reply.latency_s)
+            _log.info("%s asked %s: %s in %.2f s", *shown)
+            return attempt
 
         reply = await self._caller.call(once, slot)
         return replace(reply, trace_id=trace.trace_id, span_id=trace.span_id) if trace else reply

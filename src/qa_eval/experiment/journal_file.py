@@ -38,6 +38,24 @@ from qa_eval.experiment.plan import CallKey, Plan
 from qa_eval.metrics.base import Score
 
 
+def hold(folder: Path) -> FileLock:
+    """Keep other processes from a run; the system releases it when this process ends.
+
+    Args:
+        folder: The run's folder.
+
+    Raises:
+        InputError: Another process has it.
+    """
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        text = f"Another process is at work on run {folder.name}: wait until it has ended, or stop it."
+        raise InputError(text) from None
+    return lock
+
+
 class JournalFile(RunTable, JudgingTables, LookTables):
     """One journal."""
 
@@ -229,19 +247,16 @@ class JournalFile(RunTable, JudgingTables, LookTables):
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _hold(self) -> None:
-        """Keep other processes from resuming this run; the system releases it when this process ends.
+        """Keep other processes from resuming this run.
 
         Raises:
             InputError: Another process has it.
         """
-        self._lock = FileLock(self.path.parent / "lock")
         try:
-            self._lock.acquire(blocking=False)
-        except Timeout:
+            self._lock = hold(self.path.parent)
+        except InputError:
             self._db.close()
-            raise InputError(
-                f"Another process is at work on run {self.path.parent.name}: wait until it has ended, or stop it."
-            ) from None
+            raise
 
     def _read(self, write: bool) -> None:
         written_by = self._get("format")

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from qa_eval.disk import remove
 from qa_eval.errors import InputError
 from qa_eval.experiment.calibration import judge_reports
-from qa_eval.experiment.journal_file import JournalFile
+from qa_eval.experiment.journal_file import JournalFile, hold
 from qa_eval.experiment.looks import Decisions, EndedComparison
 from qa_eval.experiment.metadata import RunMetadata
 from qa_eval.experiment.plan import Plan
@@ -119,6 +120,26 @@ def _ended(plan: Plan, decisions: Decisions) -> Iterator[EndedComparison]:
         if look is not None:
             seen = tuple(example.id for stage in plan.stages[: look.number] for example in stage)
             yield EndedComparison(metadata.run_id, metadata.baseline, metadata.stop, look, seen)
+
+
+def delete_run(folder: Path, run: str) -> None:
+    """Delete the journal of a run, and with it its answers; what Phoenix has of it stays there.
+
+    Args:
+        folder: Where the journals are kept.
+        run: As for `find_run`, but no path.
+
+    Raises:
+        InputError: There is no such run, a process is at work on it, or it cannot be deleted.
+    """
+    path = find_run(folder, run)
+    if path.parent.parent != folder:
+        raise InputError(f"{run} is a file and no run of this machine: delete it yourself.")
+    held = hold(path.parent)
+    try:
+        remove(path.parent)
+    finally:
+        held.release()
 
 
 @dataclass(frozen=True)

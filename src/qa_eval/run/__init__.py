@@ -22,6 +22,7 @@ from qa_eval.experiment.observer import ignore
 from qa_eval.experiment.prepare import make_plan
 from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.runs import RunSummary
+from qa_eval.experiment.runs import delete_run as _delete_run
 from qa_eval.experiment.runs import list_runs as _list_runs
 from qa_eval.experiment.runs import open_run as _open_run
 from qa_eval.run.existing import prepare_evaluate, prepare_resume
@@ -39,6 +40,7 @@ __all__ = [
     "async_load_dataset",
     "async_resume",
     "async_run_experiment",
+    "delete_run",
     "estimate_experiment",
     "evaluate",
     "list_runs",
@@ -155,6 +157,18 @@ def estimate_experiment(experiment: Experiment = "sample", **keywords: Unpack[Ru
 def list_runs() -> list[RunSummary]:
     """The runs whose journals are on this machine, newest first."""
     return list(_list_runs(runs_folder()))
+
+
+def delete_run(run: str) -> None:
+    """Delete a run of this machine with its answers; what Phoenix has of it stays there.
+
+    Args:
+        run: A run's id, its name (the newest run of that name), or the beginning of its id.
+
+    Raises:
+        InputError: There is no such run, or a process is at work on it.
+    """
+    _delete_run(runs_folder(), run)
 
 
 def open_run(run: str = "latest") -> RunResult:
