@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qa_eval.analysis.comparison import Comparison
     from qa_eval.analysis.gate import GateResult
 
-SOURCES = "Runs (name, id, its start, `latest`, RUN:SYSTEM), exports, predictions files, or Phoenix experiments."
+SOURCES = "Runs (name, id, its start, `latest`, RUN:SYSTEM), exports, predictions, results of other tools, experiments."
 Dataset = Annotated[
     str | None, typer.Option(metavar="FILE", help="The questions that predictions files answer; as for `score`.")
 ]

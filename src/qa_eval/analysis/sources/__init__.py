@@ -3,6 +3,7 @@
 main, 20261122-101500-ab12cd       a run, by its name, its id or the start of it, or `latest`; RUN:SYSTEM is one system
 answers.jsonl, .csv, .parquet      an export, one row an answer
 predictions.json                   an official predictions file, with the dataset that it answers
+log.json                           a log of inspect_ai, or an output file of promptfoo
 RXhwZXJpbWVudDox, http://...       an experiment in Phoenix, by its id or its page
 """
 
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qa_eval.analysis.observations import Observations, from_experiment, from_predictions, from_run
+from qa_eval.analysis.sources.elsewhere import INSPECT_ARCHIVE, read_elsewhere
 from qa_eval.analysis.sources.export import EXPORTS, read_export
 from qa_eval.analysis.sources.phoenix import is_experiment, parse_page, read_experiment
 from qa_eval.data.examples import Dataset
@@ -63,7 +65,10 @@ def _read(name: str, dataset: Dataset | None, phoenix: str | None) -> list[Obser
     path = Path(name)
     if path.suffix in EXPORTS:
         return read_export(path)
-    if path.suffix == ".json":
+    if path.suffix in (".json", INSPECT_ARCHIVE):
+        elsewhere = read_elsewhere(path)
+        if elsewhere is not None:
+            return elsewhere
         if dataset is None:
             raise InputError(f"{name} is a predictions file: give the questions that it answers with `dataset`.")
         return [from_predictions(path.stem, read_predictions(path), dataset)]
