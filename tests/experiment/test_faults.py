@@ -35,7 +35,7 @@ from qa_eval.experiment.observer import NullObserver
 from qa_eval.stack import RunningStack
 
 SCORES = {"exact_match", "f1", "semantic_similarity", "cost_usd"}
-KILLS = 7
+KILLS = 5
 
 
 def runs_of(phoenix: str, experiment: str) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_asked_twice(
         await asyncio.sleep(0.15)
         return completion(right(gateway, prompt))
 
-    gateway, count, concurrency = serve(slow), 300, 4
+    gateway, count, concurrency = serve(slow), 200, 4
     path, dice = as_file(dataset(count, "killed"), tmp_path), random.Random(7)
     arguments = ["run-experiment", "--dataset", str(path), "--examples", "all", "--gateway", gateway.url]
     arguments += ["--phoenix", stack.phoenix_url, "--concurrency", str(concurrency)]

@@ -359,7 +359,7 @@ def test_killed_while_judging_nothing_is_paid_twice(serve: Serve, tmp_path: Path
         await asyncio.sleep(0.1 if is_judgement(prompt) else 0.02)
         return in_form(body, by_containment(prompt)) if is_judgement(prompt) else completion(right(gateway, prompt))
 
-    gateway, count, concurrency, kills = serve(slow), 120, 4, 10
+    gateway, count, concurrency, kills = serve(slow), 80, 4, 5
     path, dice = as_file(dataset(count, "judged"), tmp_path), random.Random(11)
     arguments = ["run-experiment", "--dataset", str(path), "--examples", "all", "--gateway", gateway.url]
     arguments += ["--no-phoenix", "--metric", "judge:correctness", "--judge-model", "other", "--planted", "10"]

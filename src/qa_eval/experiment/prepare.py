@@ -101,6 +101,17 @@ def check_servers(spec: ExperimentSpec) -> None:
         raise InputError("No Phoenix given. Use `phoenix` for a running one, or `record=False` to record nothing.")
 
 
+def check_prompts(spec: ExperimentSpec, dataset: Dataset) -> None:
+    """Check the prompts that are here against the dataset; one in Phoenix is checked when it has been fetched.
+
+    Raises:
+        InputError: One uses what no example has.
+    """
+    for system in resolve_systems(spec).systems:
+        if system.prompt is not None and system.prompt.messages:
+            check_fields(system.prompt, dataset.fields)
+
+
 def _with_prompt(system: SystemSpec, dataset: Dataset, servers: Servers) -> SystemSpec:
     """The system with its prompt spelled out and checked against the dataset."""
     if system.task is not None:

@@ -21,7 +21,7 @@ from qa_eval.experiment.functions import (
     with_functions,
 )
 from qa_eval.experiment.metadata import Servers
-from qa_eval.experiment.prepare import check_servers, make_plan
+from qa_eval.experiment.prepare import check_prompts, check_servers, make_plan
 from qa_eval.experiment.runs import journal_path
 from qa_eval.metrics.base import Metric
 from qa_eval.metrics.judges import PreferenceJudge
@@ -45,6 +45,7 @@ def prepare(experiment: Experiment, keywords: RunKeywords) -> Prepared:
     check_rules(spec)
     found = find_functions(resolve_systems(spec), loaded.folder, functions.tasks, functions.metrics)
     check_metrics(spec, dataset)
+    check_prompts(spec, dataset)
     servers, stack = keywords.get("servers"), None
     if servers is None:
         check_servers(spec)
