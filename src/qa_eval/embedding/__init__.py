@@ -4,6 +4,7 @@
     minilm                 the default: all-MiniLM-L6-v2 in ONNX form, without PyTorch
     modelfile              where its file comes from: a package, or the Hugging Face hub
     cache                  any embedder, with its vectors kept on disk
+    choose                 an embedder by its name in the specification
     gateway                the embedding model behind a LiteLLM gateway (import it from its module)
     sentence_transformers  all-MiniLM-L6-v2 as its authors run it, extra `similarity` (import it from its module)
 

@@ -52,29 +52,22 @@ def load_similarity(choice: str, gateway_url: str, gateway_key: str | None) -> S
     Raises:
         QaEvalError: The model is not available here; the message says what to do.
     """
+    from qa_eval.embedding.choose import find_embedder
+
+    return similarity_by(find_embedder(choice, gateway_url, gateway_key))
+
+
+def similarity_by(embedder: Embedder) -> SimilarityScorer:
+    """The similarity by an embedding model, with its vectors cached on disk."""
     from qa_eval.embedding import CachedEmbedder
     from qa_eval.metrics.similarity import semantic_similarity
 
-    embedder = CachedEmbedder(_embedder(choice, gateway_url, gateway_key))
+    cached = CachedEmbedder(embedder)
 
     def score(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Sequence[float]:
-        return semantic_similarity(texts, references, embedder)
+        return semantic_similarity(texts, references, cached)
 
-    return SimilarityScorer(embedder.name, score)
-
-
-def _embedder(choice: str, gateway_url: str, gateway_key: str | None) -> Embedder:
-    if choice == "gateway":
-        from qa_eval.embedding.gateway import GatewayEmbedder
-
-        return GatewayEmbedder(gateway_url, gateway_key or "none")
-    if choice == "sentence-transformers":
-        from qa_eval.embedding.sentence_transformers import SentenceTransformersEmbedder
-
-        return SentenceTransformersEmbedder()
-    from qa_eval.embedding import default_embedder
-
-    return default_embedder()
+    return SimilarityScorer(cached.name, score)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,8 @@ async def _score(name: str, result: Any, around: Surroundings) -> Score | None:
     if isinstance(result, Exception):
         return Score(None, error=_problem(result), name=name)
     score = result if isinstance(result, Score) else Score(result)
+    if score.error is not None:
+        return replace(score, value=None, name=name)
     value: Any = score.value
     if isinstance(value, str) or not hasattr(value, "__float__") or not math.isfinite(value):
         return Score(None, error=f"it returned {value!r}, which is not a finite number", name=name)
