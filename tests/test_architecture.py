@@ -25,8 +25,21 @@ ALLOWED = {
     "aws": LEAVES | {"blueprint", "chatbot"},
     "targets": LEAVES | {"spec", "data", "tracing", "blueprint", "chatbot", "aws"},
     "metrics": LEAVES | {"spec", "data", "embedding", "tracing"},
+    "distributed": LEAVES | {"spec", "data", "embedding", "tracing", "targets", "metrics"},
     "experiment": LEAVES
-    | {"disk", "spec", "data", "metrics", "targets", "tracing", "embedding", "phoenix", "statistics", "blueprint"},
+    | {
+        "disk",
+        "spec",
+        "data",
+        "metrics",
+        "targets",
+        "tracing",
+        "embedding",
+        "phoenix",
+        "statistics",
+        "blueprint",
+        "distributed",
+    },
     "analysis": LEAVES | {"spec", "data", "metrics", "targets", "experiment", "statistics", "phoenix"},
     "reporting": LEAVES | {"data", "targets", "metrics", "analysis", "statistics"},
     "pytest_plugin": LEAVES | {"analysis"},
@@ -151,7 +164,18 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-HEAVY = {"litellm", "phoenix", "pandas", "numpy", "scipy", "onnxruntime", "datasets", "pydantic", "httpx", "aiohttp"}
+HEAVY = {
+    "litellm",
+    "phoenix",
+    "pandas",
+    "numpy",
+    "scipy",
+    "onnxruntime",
+    "datasets",
+    "pydantic",
+    "httpx",
+    "aiohttp",
+} | {"ray"}
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

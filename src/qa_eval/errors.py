@@ -11,6 +11,7 @@ the error's exit code.
      ├─ PhoenixError             2  Phoenix is not there or refuses us
      │   └─ PhoenixUnavailable   2  Phoenix does not answer now; what it lacks can be recorded later
      ├─ StackError               2  the local stack cannot be built, started or stopped
+     ├─ ClusterError             2  the Ray cluster cannot be used
      ├─ DeploymentError          2  the platform on AWS cannot be made, found or changed
      ├─ RulesBroken              1  a rule is broken
      ├─ StoppedEarly             3  a limit ended the run; what was received is kept
@@ -62,6 +63,10 @@ class RulesBroken(QaEvalError):
     """What was measured breaks a rule of the user's."""
 
     exit_code = 1
+
+
+class ClusterError(QaEvalError):
+    """The Ray cluster cannot be reached, has no room, or does not fit this version."""
 
 
 class StoppedEarly(QaEvalError):

@@ -16,10 +16,13 @@ from qa_eval.spec.base import Parameters
 from qa_eval.spec.keywords import ExperimentKeywords
 from qa_eval.spec.metrics import JudgesSpec
 from qa_eval.spec.model import ExperimentSpec
+from qa_eval.spec.ray import RaySpec
 from qa_eval.spec.settings import BY_KEYWORD, SETTINGS, name_flags
 
-FILE_ONLY = {"systems", "dataset.path", "dataset.hub", "dataset.phoenix"}
-"""What flags and keywords give in another way: systems as models and prompts, the dataset by its address."""
+FILE_ONLY = {"systems", "dataset.path", "dataset.hub", "dataset.phoenix"} | {
+    f"ray.{name}" for name in ("tasks", "metrics", "embed", "runtime_env", "environment", "wait")
+}
+"""What flags and keywords give in another way, or not: systems as models and prompts, the dataset by its address."""
 PARTS = (
     model.DatasetSpec,
     model.LimitsSpec,
@@ -29,6 +32,7 @@ PARTS = (
     model.ServersSpec,
     JudgesSpec,
     Parameters,
+    RaySpec,
 )
 
 

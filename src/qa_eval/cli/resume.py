@@ -21,6 +21,10 @@ def command(
         str | None, typer.Option(metavar="URL", help="Phoenix, if it has moved; its key: PHOENIX_API_KEY.")
     ] = None,
     concurrency: Annotated[str | None, setting("concurrency")] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="local|auto|HOST:PORT|none", help="Ray cluster for the rest.  [default: the run's]"),
+    ] = None,
     max_errors: Annotated[
         str | None,
         typer.Option(metavar="SHARE", help="Stop when more than this share fails.  [default: the run's]"),
@@ -45,6 +49,7 @@ def command(
                 gateway=gateway,
                 phoenix=phoenix,
                 concurrency=concurrency,
+                ray=ray,
                 max_errors=max_errors,
                 max_cost=max_cost,
                 max_time=max_time,

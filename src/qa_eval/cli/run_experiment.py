@@ -45,6 +45,7 @@ def command(
     repeat: Annotated[str | None, setting("repeat")] = None,
     stream: Annotated[bool | None, toggle("stream")] = None,
     concurrency: Annotated[str | None, setting("concurrency")] = None,
+    ray: Annotated[str | None, setting("ray")] = None,
     max_errors: Annotated[str | None, setting("max_errors")] = None,
     max_cost: Annotated[str | None, setting("max_cost")] = None,
     max_time: Annotated[str | None, setting("max_time")] = None,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qa_eval.errors import PhoenixError, PhoenixUnavailable
 from qa_eval.experiment.async_journal import AsyncJournal
@@ -14,22 +15,28 @@ from qa_eval.experiment.budget import Budget
 from qa_eval.experiment.calibration import plant, warning_of
 from qa_eval.experiment.engine import Engine
 from qa_eval.experiment.functions import Functions, built_in, find_judges
-from qa_eval.experiment.judging import Judging
+from qa_eval.experiment.judging import Completes, Judging
 from qa_eval.experiment.metadata import RunEnd, Servers
 from qa_eval.experiment.observer import RunContext
 from qa_eval.experiment.plan import Plan
 from qa_eval.experiment.recorder import Recorder
+from qa_eval.experiment.remote import computed_by_workers, open_workers
 from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.runs import read_result
-from qa_eval.experiment.scoring import Scorer, SimilarityScorer, load_similarity
+from qa_eval.experiment.scoring import Scorer, SimilarityScorer, load_similarity, similarity_by
 from qa_eval.experiment.stopping import Stopping
+from qa_eval.metrics.base import Metric
 from qa_eval.metrics.judges import Judge, PreferenceJudge
 from qa_eval.metrics.registry import SIMILARITY
 from qa_eval.phoenix.client import Phoenix
+from qa_eval.targets.base import Target
 from qa_eval.targets.build import asks_gateway, build_targets, is_traced
 from qa_eval.targets.gateway import GatewayClient
 from qa_eval.tracing.provider import NestedSpans, instrumented
 from qa_eval.words import counted
+
+if TYPE_CHECKING:
+    from qa_eval.distributed.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -60,8 +67,12 @@ async def execute(run: Run) -> RunResult:
         journal = await _open(resources, run) if run.resumes else None
         plan, servers = run.plan, run.servers
         client = await _gateway(resources, servers, plan.spec.limits.timeout)
-        await _check_models(client, plan, asks=journal is None or await journal.count_answers() < len(plan))
-        similarity = await _similarity(plan, servers)
+        asks = journal is None or await journal.count_answers() < len(plan)
+        models = _models(plan, asks=asks)
+        if models and client is not None:
+            await client.check(models)
+        workers = await open_workers(resources, plan, servers, run.functions, models, asks=asks and run.asks)
+        similarity = await _similarity(plan, servers, workers)
         if journal is None or not run.asks:
             plan = _with_embedder(plan, similarity)
         if journal is None:
@@ -72,7 +83,7 @@ async def execute(run: Run) -> RunResult:
         for warning in dict.fromkeys(warning_of(plan, judge) for judge in judges):
             if warning is not None:
                 run.context.on_progress(f"Warning: {warning}.")
-        return await _finish(await _engine(resources, run, plan, journal, client, similarity))
+        return await _finish(await _engine(resources, run, plan, journal, client, similarity, workers))
 
 
 async def _engine(
@@ -82,6 +93,7 @@ async def _engine(
     journal: AsyncJournal,
     client: GatewayClient | None,
     similarity: SimilarityScorer | None,
+    workers: Workers | None,
 ) -> Engine:
     """The engine of a run, with its targets, its judges and its recorder."""
     spec, version = plan.spec, plan.dataset.version
@@ -93,23 +105,15 @@ async def _engine(
         judgements=sum(2 if isinstance(judge, PreferenceJudge) else 1 for judge in judges),
         planted=sum(map(len, planted.values())),
     )
-    judging = _judging(plan, judges, client, journal, budget)
+    judging = _judging(plan, judges, client if workers is None else workers.client, journal, budget)
     return Engine(
         plan,
         journal,
-        build_targets(
-            plan.metadata.systems if run.asks else (),
-            version=version,
-            client=client,
-            gateway_key=run.servers.gateway_key,
-            tasks=run.functions.tasks,
-            timeout_s=spec.limits.timeout,
-            stream=spec.stream,
-        ),
+        _targets(run, plan, client, workers),
         Scorer(
             version,
             [plan.metadata.definitions[metric.name] for metric in spec.metrics if not metric.judge],
-            {**built_in(spec, version), **run.functions.metrics},
+            {**built_in(spec, version), **_own_metrics(run, plan, workers)},
             None if similarity is None else similarity.score,
             None if judging is None else judging.llm_caller,
         ),
@@ -123,6 +127,27 @@ async def _engine(
     )
 
 
+def _targets(run: Run, plan: Plan, client: GatewayClient | None, workers: Workers | None) -> Mapping[str, Target]:
+    if not run.asks:
+        return {}
+    if workers is not None:
+        return workers.targets(plan.metadata.system_names)
+    return build_targets(
+        plan.metadata.systems,
+        version=plan.dataset.version,
+        client=client,
+        gateway_key=run.servers.gateway_key,
+        tasks=run.functions.tasks,
+        timeout_s=plan.spec.limits.timeout,
+        stream=plan.spec.stream,
+    )
+
+
+def _own_metrics(run: Run, plan: Plan, workers: Workers | None) -> Mapping[str, Metric]:
+    own = run.functions.metrics
+    return own if workers is None else {**own, **workers.metrics(computed_by_workers(plan, run.functions))}
+
+
 def _stopping(plan: Plan, journal: AsyncJournal) -> Stopping | None:
     design = plan.metadata.stop
     return None if design is None else Stopping(plan, design, journal)
@@ -131,7 +156,7 @@ def _stopping(plan: Plan, journal: AsyncJournal) -> Stopping | None:
 def _judging(
     plan: Plan,
     judges: Sequence[Judge | PreferenceJudge],
-    client: GatewayClient | None,
+    client: Completes | None,
     journal: AsyncJournal,
     budget: Budget,
 ) -> Judging | None:
@@ -174,17 +199,20 @@ async def _gateway(resources: AsyncExitStack, servers: Servers, timeout_s: float
     return await resources.enter_async_context(client)
 
 
-async def _check_models(client: GatewayClient | None, plan: Plan, *, asks: bool) -> None:
+def _models(plan: Plan, *, asks: bool) -> list[str]:
+    """The gateway's model groups that are asked, as systems or as judges."""
     models = [str(system.model) for system in plan.metadata.systems if asks and asks_gateway(system)]
     models += [model for name in plan.metadata.definitions if (model := plan.metadata.judge_model(name))]
-    if models and client is not None:
-        await client.check(list(dict.fromkeys(models)))
+    return list(dict.fromkeys(models))
 
 
-async def _similarity(plan: Plan, servers: Servers) -> SimilarityScorer | None:
+async def _similarity(plan: Plan, servers: Servers, workers: Workers | None) -> SimilarityScorer | None:
     """The similarity, where it is a metric of the run."""
     if SIMILARITY not in plan.metadata.definitions:
         return None
+    if workers is not None:
+        assert workers.embedder is not None, "opened where a metric needs it"
+        return similarity_by(workers.embedder)
     return await asyncio.to_thread(load_similarity, plan.spec.similarity, servers.gateway_url, servers.gateway_key)
 
 

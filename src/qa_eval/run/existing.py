@@ -107,6 +107,7 @@ def _read_plan(run: str) -> tuple[Path, Plan]:
 
 _CHANGEABLE = (
     "concurrency",
+    "ray",
     "max_errors",
     "max_cost",
     "max_time",

@@ -10,7 +10,7 @@ from qa_eval.data.examples import Dataset
 from qa_eval.experiment.metadata import Servers
 from qa_eval.experiment.observer import Observer, OnProgress
 from qa_eval.metrics.base import Metric
-from qa_eval.spec.keywords import ExperimentKeywords, Metrics
+from qa_eval.spec.keywords import ExperimentKeywords, Metrics, RayLike
 from qa_eval.spec.load import LoadedSpec
 from qa_eval.spec.model import ExperimentSpec
 from qa_eval.targets.function import TaskFunction
@@ -48,6 +48,8 @@ class ResumeKeywords(TypedDict, total=False):
     """Phoenix's address, where it has changed."""
     concurrency: int | str | None
     """Maximum number of concurrent requests, or `auto`."""
+    ray: RayLike | None
+    """Ray cluster for the rest: `local`, `auto`, HOST:PORT, or `none`; by default the run's."""
     max_errors: float | str | None
     """Stop when more than this share of questions fails from now on."""
     max_cost: float | str | None
@@ -77,6 +79,8 @@ class EvaluateKeywords(TypedDict, total=False):
     """Phoenix's address, where it has changed."""
     concurrency: int | str | None
     """Maximum number of concurrent requests for each judge's model, or `auto`."""
+    ray: RayLike | None
+    """Ray cluster for the rest: `local`, `auto`, HOST:PORT, or `none`; by default the run's."""
     max_errors: float | str | None
     """Stop when more than this share of judgements fails from now on."""
     max_cost: float | str | None

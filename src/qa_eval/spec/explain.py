@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from qa_eval.spec import model
 from qa_eval.spec.metrics import JudgesSpec, MetricSpec, RubricSpec
 from qa_eval.spec.model import ExperimentSpec
+from qa_eval.spec.ray import RaySpec, RayStage
 
 _PARTS: Mapping[str, type[BaseModel]] = {
     "": ExperimentSpec,
@@ -28,6 +29,10 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "gate": model.GateSpec,
     "recording": model.RecordingSpec,
     "servers": model.ServersSpec,
+    "ray": RaySpec,
+    "ray.tasks": RayStage,
+    "ray.metrics": RayStage,
+    "ray.embed": RayStage,
 }
 
 

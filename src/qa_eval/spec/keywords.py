@@ -8,11 +8,13 @@ from typing import Any, TypedDict
 
 from qa_eval.spec.metrics import MetricSpec
 from qa_eval.spec.model import PromptSpec
+from qa_eval.spec.ray import RaySpec
 
 PromptLike = str | Path | PromptSpec
 """A prompt's text (with fields in braces), its file, phoenix:NAME[@TAG], or the prompt itself."""
 
-
+RayLike = str | RaySpec | Mapping[str, Any]
+"""A Ray cluster's address, or the cluster with the resources of each stage."""
 MetricLike = str | MetricSpec | Mapping[str, Any] | Callable[..., Any]
 """A metric: a name, a judge or another part of the specification, or a function."""
 Metrics = MetricLike | Sequence[MetricLike] | Mapping[str, Callable[..., Any]]
@@ -43,6 +45,7 @@ class ExperimentKeywords(TypedDict, total=False):
     repeat: int
     stream: bool
     concurrency: int | str
+    ray: RayLike
     max_errors: float
     max_cost: float | None
     max_time: float | str | None

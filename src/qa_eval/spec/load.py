@@ -21,6 +21,7 @@ from qa_eval.spec.files import read_data
 from qa_eval.spec.metrics import DEFAULT_METRICS, JUDGE, MetricSpec
 from qa_eval.spec.model import ExperimentSpec, PromptSpec, dataset_address
 from qa_eval.spec.prompts import read_prompt
+from qa_eval.spec.ray import RaySpec
 from qa_eval.spec.rubrics import read_rubric
 from qa_eval.spec.settings import BY_KEYWORD
 from qa_eval.spec.systems import resolve_systems
@@ -130,6 +131,8 @@ def _set(data: dict[str, Any], keyword: str, value: Any) -> None:
         data["parameters"] = {**_part(data, "parameters"), **_parameters(value)}
     elif keyword == "prompts":
         data["prompts"] = [_prompt_here(prompt) for prompt in _several(value)]
+    elif keyword == "ray" and not isinstance(value, str):
+        data["ray"] = value.to_data() if isinstance(value, RaySpec) else dict(value)
     elif keyword == "replay":
         _part(data, "servers")["replay"] = str(Path(value).absolute())
     else:
@@ -141,10 +144,10 @@ def _set(data: dict[str, Any], keyword: str, value: Any) -> None:
 
 
 def _part(data: dict[str, Any], name: str) -> dict[str, Any]:
-    """A part of the data as a mapping of its own; a dataset's address becomes one."""
+    """A part of the data as a mapping of its own; an address alone becomes one."""
     part = data.get(name) or {}
-    if name == "dataset" and isinstance(part, str):
-        part = dataset_address(part)
+    if isinstance(part, str):
+        part = dataset_address(part) if name == "dataset" else {"address": part}
     data[name] = dict(part)
     return data[name]  # type: ignore[no-any-return]
 
@@ -190,6 +193,8 @@ def _with_absolute_paths(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     servers = data.get("servers")
     if isinstance(servers, dict) and isinstance(servers.get("replay"), str):
         data["servers"] = servers | {"replay": str((folder / servers["replay"]).absolute())}
+    if isinstance(data.get("ray"), dict):
+        data["ray"] = _ray_in(data["ray"], folder)
     if isinstance(data.get("prompts"), list):
         data["prompts"] = [_prompt_in(prompt, folder) for prompt in data["prompts"]]
     elif isinstance(data.get("prompts"), str):
@@ -216,6 +221,15 @@ def _prompt_here(prompt: Any) -> Any:
     if isinstance(prompt, PromptSpec):
         return prompt.model_dump(mode="json", exclude_defaults=True)
     return _prompt_in(str(prompt) if isinstance(prompt, Path) else prompt, Path.cwd())
+
+
+def _ray_in(ray: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The part on Ray, its working directory absolute where it is a folder and no address."""
+    environment = ray.get("runtime_env")
+    given = environment.get("working_dir") if isinstance(environment, dict) else None
+    if not isinstance(environment, dict) or not isinstance(given, str) or "://" in given:
+        return ray
+    return ray | {"runtime_env": environment | {"working_dir": str((folder / given).absolute())}}
 
 
 def _metric_in(metric: Any, folder: Path) -> Any:

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from qa_eval.spec.base import Parameters, ParametersField, Part, described
 from qa_eval.spec.metrics import DEFAULT_METRICS, METRIC_ALIASES, JudgesSpec, Metric, MetricSpec
+from qa_eval.spec.ray import OptionalRay
 from qa_eval.spec.values import Concurrency, Count, Names, Rules, Seconds
 
 DEFAULT_MODEL = "qa"
@@ -288,6 +289,8 @@ class ExperimentSpec(Part):
     repeat: int = Field(1, ge=1, description=described("repeat"))
     stream: bool = Field(False, description=described("stream"))
     concurrency: Concurrency = Field("auto", description=described("concurrency"))
+    ray: OptionalRay = None
+    """The work of the run on Ray: an address, or a cluster with the resources of each stage."""
     limits: LimitsSpec = LimitsSpec()
     stop: Annotated[StopSpec, BeforeValidator(parse_stop, json_schema_input_type=StopSpec | bool)] = StopSpec()
     gate: GateSpec = GateSpec()

@@ -108,6 +108,7 @@ SETTINGS = (
     Setting("repeat", "repeat", "Number of times each question is asked.", "K", "1"),
     Setting("stream", "stream", "Stream the answers, and measure the time to their first token."),
     Setting("concurrency", "concurrency", "Maximum number of concurrent requests.", "N|auto", "auto"),
+    Setting("ray", "ray.address", "Ray cluster whose workers ask and score.", "local|auto|HOST:PORT|none", "none"),
     Setting("max_errors", "limits.errors", "Stop when more than this share of questions fails.", "SHARE", "0.1"),
     Setting("max_cost", "limits.cost_usd", "Stop before more than this is spent.", "USD"),
     Setting("max_time", "limits.time", "Stop asking after this time.", "SECONDS|10m|1h"),

@@ -1,0 +1,46 @@
+"""A real Ray cluster on loopback: a head without work and some nodes, each a tree of processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+# Read when Ray is imported: its processes, and whoever joins them, use loopback alone, as on macOS.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
+import psutil
+from ray.cluster_utils import Cluster
+
+import qa_eval
+
+SOURCE = Path(qa_eval.__file__).parents[1]
+LOOPBACK: dict[str, Any] = {"node_ip_address": "127.0.0.1", "object_store_memory": 100 * 2**20}
+
+
+@contextmanager
+def ray_cluster(*cpus: int, source: Path = SOURCE) -> Iterator[Cluster]:
+    """A cluster with a node for each number of cores; its workers import qa-eval from `source`."""
+    with mock.patch.dict(os.environ, {"PYTHONPATH": f"{source}", "RAY_USAGE_STATS_ENABLED": "0"}):
+        cluster = Cluster(initialize_head=True, head_node_args={**LOOPBACK, "num_cpus": 0, "include_dashboard": False})
+        try:
+            for each in cpus:
+                cluster.add_node(**LOOPBACK, num_cpus=each)
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+def kill_node(node: Any) -> None:
+    """End a node's raylet and all that it started at once, as when its machine loses power."""
+    (raylet,) = node.all_processes["raylet"]
+    process = psutil.Process(raylet.process.pid)
+    for each in (process, *process.children(recursive=True)):
+        try:
+            each.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
