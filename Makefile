@@ -50,6 +50,7 @@ bench: $(VENV)/ready ## measure what the README and the docs claim
 	$(BIN)/python benchmarks/gate.py
 	-$(BIN)/python benchmarks/stopping.py
 	-$(BIN)/python benchmarks/pace.py
+	-$(BIN)/python benchmarks/distributed.py
 	$(BIN)/python benchmarks/gateway.py
 
 lock: $(VENV)/ready ## renew the lock files from pyproject.toml

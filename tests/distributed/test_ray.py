@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -28,32 +27,6 @@ from qa_eval.embedding.choose import find_embedder
 from qa_eval.experiment.results import RunResult
 from qa_eval.spec.ray import RaySpec
 
-OWN = """
-import os, time
-
-def answer(example):
-    return example.references[0] if not example.id.endswith("3") else "another"
-
-def slow(example):
-    time.sleep(0.05)
-    return example.references[0]
-
-def poison(example):
-    if example.id.endswith("-7"):
-        os.kill(os.getpid(), 9)
-    time.sleep(0.02)
-    return example.references[0]
-
-def letters(example, answer):
-    if example.id.endswith("5"):
-        raise ValueError("no fives")
-    return float(len(answer))
-
-def deadly(example, answer):
-    if example.id.endswith("-7"):
-        os.kill(os.getpid(), 9)
-    return 1.0
-"""
 ANSWERS = """
     SELECT system, example_id, repetition, outcome, text, message, prompt_tokens, completion_tokens, cost_usd,
         deployment, deployment_model, fallbacks, gateway_retries, tries
@@ -63,21 +36,6 @@ SCORES = """
     SELECT system, example_id, repetition, name, value, label, explanation, error
     FROM scores JOIN answers ON answers.seq = scores.answer ORDER BY system, example_id, repetition, name
 """
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with ray_cluster(4, 4) as started:
-        yield started
-
-
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module of own functions in the working folder, by a name of its own."""
-    name = f"own_{abs(hash(tmp_path)):x}"
-    (tmp_path / f"{name}.py").write_text(OWN)
-    monkeypatch.chdir(tmp_path)
-    return name
 
 
 def run_tasks(own: str, count: int, ray: Any, *tasks: str, metrics: tuple[str, ...] = (), **more: Any) -> RunResult:

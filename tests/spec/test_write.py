@@ -47,6 +47,13 @@ SYSTEM = st.one_of(
     ),
     st.fixed_dictionaries({"name": LINE, "task": st.just("package.module:function")}),
 )
+RAY = {
+    "address": st.sampled_from(("local", "auto")),
+    "tasks": st.fixed_dictionaries({}, optional={"workers": st.integers(1, 99), "num_gpus": st.floats(0, 8)}),
+    "embed": st.fixed_dictionaries({}, optional={"resources": st.dictionaries(NAME, st.floats(0, 9), max_size=2)}),
+    "runtime_env": st.fixed_dictionaries({}, optional={"pip": st.lists(NAME, max_size=2)}),
+    "environment": st.lists(st.sampled_from(("HOME", "PATH"))),
+}
 SPEC = st.fixed_dictionaries(
     {},
     optional={
@@ -67,6 +74,7 @@ SPEC = st.fixed_dictionaries(
         "metrics": st.lists(st.sampled_from(DEFAULT_METRICS), unique=True),
         "repeat": st.integers(1, 9),
         "concurrency": st.integers(1, 500) | st.just("auto"),
+        "ray": st.sampled_from(("none", "auto", "10.0.0.5:6379")) | st.fixed_dictionaries({}, optional=RAY),
         "limits": st.fixed_dictionaries(
             {}, optional={"cost_usd": st.floats(0.01, 1e6), "time": st.floats(0.1, 1e6), "errors": st.floats(0, 1)}
         ),

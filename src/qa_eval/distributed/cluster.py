@@ -48,9 +48,9 @@ def room(stage: RayStage) -> int:
     return sum(_fitting(node["Resources"], stage.required) for node in _nodes())
 
 
-def node_count() -> int:
-    """The number of machines."""
-    return len(_nodes())
+def machines(stage: RayStage) -> int:
+    """How many machines could hold a worker of a stage if they were empty."""
+    return sum(_fitting(node["Resources"], stage.required) > 0 for node in _nodes())
 
 
 def _nodes() -> list[dict[str, Any]]:
@@ -66,8 +66,8 @@ def _join(spec: RaySpec, cpus: int) -> None:
     if spec.address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         how |= {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
-    elif spec.address != "auto":
-        _check_address(spec.address)
+    elif (address := os.environ.get("RAY_ADDRESS", "auto") if spec.address == "auto" else spec.address) != "auto":
+        _check_address(address)
     sigterm = signal.getsignal(signal.SIGTERM)
     try:
         with _on_loopback() if spec.address == "local" else nullcontext():

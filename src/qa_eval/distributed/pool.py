@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -21,12 +22,13 @@ from qa_eval._version import __version__
 from qa_eval.distributed.worker import Hello, Job, Result, Worker
 from qa_eval.errors import ClusterError, QaEvalError
 from qa_eval.spec.ray import RayStage
-from qa_eval.words import counted
 
 MOST_DEATHS = 3
 """A job that so many workers died of is given up."""
 _GATHER_S = 0.002
 """Jobs that come within this time travel together."""
+_ENDING_S = 25.0
+"""How long workers may take to send the spans that are left."""
 _MOST_FAILURES = 3
 """A place whose workers die so often before they are ready gets no other one."""
 
@@ -89,6 +91,7 @@ class Pool:
         self._waiting: deque[_Job] = deque()
         self._suspects: deque[_Job] = deque()
         self._tasks: list[asyncio.Task[None]] = []
+        self._told: list[tuple[str, tuple[Any, ...]]] = []
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
         self._failure: QaEvalError | None = None
 
@@ -107,8 +110,18 @@ class Pool:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        ends = (member.actor.end.remote() for member in self._members if member.ready)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*ends, return_exceptions=True), _ENDING_S)
         for member in self._members:
             _kill(member)
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call a method of all workers, those to come included, and wait for nothing."""
+        self._told.append((method, arguments))
+        for member in self._members:
+            if member.ready:
+                getattr(member.actor, method).remote(*arguments)
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """What a method of some worker returns.
@@ -221,6 +234,8 @@ class Pool:
         hello = await member.actor.start.remote(payload.folder, payload.environment, payload.setup)
         _check(hello)
         member.ready = True
+        for method, arguments in self._told:
+            getattr(member.actor, method).remote(*arguments)
         if not self._hello.done():
             self._hello.set_result(hello)
         results = member.actor.results.options(num_returns="streaming").remote()
@@ -256,9 +271,6 @@ class Pool:
         for waiting in (self._hello, *(job.done for job in jobs)):
             if not waiting.done():
                 waiting.set_exception(problem)
-
-    def __repr__(self) -> str:
-        return f"Pool({self._name!r}, {counted(len(self._members), 'worker')})"
 
 
 def _check(hello: Hello) -> None:

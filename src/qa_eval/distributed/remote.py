@@ -19,7 +19,7 @@ from qa_eval.metrics.base import Score
 from qa_eval.targets.base import Attempt
 from qa_eval.targets.completion import ReadText, content_of
 from qa_eval.targets.outcome import Outcome, Reply
-from qa_eval.tracing.context import TraceContext
+from qa_eval.tracing.context import TraceContext, current
 
 _TEXTS_PER_JOB = 256
 
@@ -63,7 +63,7 @@ class RemoteMetric:
 
     async def __call__(self, example: Example, answer: str) -> Score:
         try:
-            score: Score = await self.pool.call("measure", self.name, example, answer)
+            score: Score = await self.pool.call("measure", self.name, example, answer, current())
         except WorkerDied as died:
             return Score(None, error=str(died))
         return score

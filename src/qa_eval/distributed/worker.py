@@ -8,9 +8,10 @@ import pickle
 import platform
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from qa_eval._version import __version__
 from qa_eval.data.examples import Example, SquadVersion
@@ -23,7 +24,10 @@ from qa_eval.targets.base import Attempt, Target
 from qa_eval.targets.build import build_targets
 from qa_eval.targets.function import TaskFunction
 from qa_eval.targets.gateway import GatewayClient
-from qa_eval.tracing.context import TraceContext
+from qa_eval.tracing.context import TraceContext, within
+
+if TYPE_CHECKING:
+    from qa_eval.tracing.provider import NestedSpans
 
 _GATHER_S = 0.002
 """Results that come within this time travel together."""
@@ -32,6 +36,17 @@ Job = tuple[int, str, tuple[Any, ...]]
 """Its number, the worker's method, and the method's arguments."""
 Result = tuple[int, Any, Exception | None]
 """The job's number, what the method returned, and what it raised."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Where the spans of what runs in a worker go, as `tracing.provider` has it."""
+
+    url: str
+    """Phoenix's address."""
+    headers: Mapping[str, str] = field(repr=False)
+    content: bool
+    """Whether they may hold what was sent and answered."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,8 @@ class Setup:
     """Own metrics, by name."""
     embedder: Callable[[], Embedder] | None = None
     """Loads the embedding model."""
+    spans: Spans | None = None
+    """None traces nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,6 @@ class Hello:
 
     node: str
     version: str = __version__
-    python: str = field(default_factory=platform.python_version)
     embedder: str = ""
     """Full name of the embedding model, where the worker has one."""
     dimensions: int = 0
@@ -82,6 +98,8 @@ class Worker:
         self._metrics: Mapping[str, Metric] = {}
         self._client: GatewayClient | None = None
         self._embedder: Embedder | None = None
+        self._spans: NestedSpans | None = None
+        self._lasting = ExitStack()
 
     async def start(self, folder: str, environment: Mapping[str, str], setup: bytes) -> Hello:
         """Get ready.
@@ -119,6 +137,11 @@ class Worker:
             stream=setup.stream,
         )
         self._metrics = setup.metrics
+        if setup.spans is not None:
+            from qa_eval.tracing.provider import NestedSpans, instrumented
+
+            self._spans = NestedSpans(setup.spans.url, setup.spans.headers, lambda: 0)
+            self._lasting.enter_context(instrumented(self._spans, content=setup.spans.content))
         if setup.embedder is not None:
             self._embedder = await asyncio.to_thread(setup.embedder)
 
@@ -139,6 +162,16 @@ class Worker:
             self._news.clear()
             results, self._results = self._results, []
             yield results
+
+    async def send_spans_to(self, projects: Mapping[str, str]) -> None:
+        """The Phoenix project of each system's experiment."""
+        if self._spans is not None:
+            self._spans.send_to(projects)
+
+    async def end(self) -> None:
+        """Send what is left."""
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.close)
 
     async def _do(self, number: int, method: str, arguments: tuple[Any, ...]) -> None:
         value, problem = None, None
@@ -163,9 +196,9 @@ class Worker:
         assert self._client is not None, "the stage has a gateway"
         return await self._client.complete(*arguments)
 
-    async def measure(self, metric: str, example: Example, answer: str) -> Score | None:
+    async def measure(self, metric: str, example: Example, answer: str, trace: TraceContext | None) -> Score | None:
         """An own metric's score of an answer."""
-        (score,) = await measure(metric, self._metrics[metric], [(example, answer, nullcontext)])
+        (score,) = await measure(metric, self._metrics[metric], [(example, answer, partial(within, trace))])
         return score
 
     async def embed(self, texts: Sequence[str]) -> Vectors:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ray import cloudpickle
 
-from qa_eval.distributed.cluster import joined, node_count, room
+from qa_eval.distributed.cluster import joined, machines, room
 from qa_eval.distributed.pool import Payload, Pool
 from qa_eval.distributed.remote import RemoteClient, RemoteEmbedder, RemoteMetric, RemoteTarget
 from qa_eval.distributed.worker import Setup
@@ -39,6 +39,11 @@ class Workers:
         """The target of each system, by the system's name; none where nothing is left to be asked."""
         systems = systems if TASKS in self.pools else ()
         return {system: RemoteTarget(self.pools[TASKS], system) for system in systems}
+
+    def send_to(self, projects: Mapping[str, str]) -> None:
+        """The Phoenix project of each system's experiment: from now on workers send spans."""
+        for pool in self.pools.values():
+            pool.tell("send_spans_to", projects)
 
     def metrics(self, names: Sequence[str]) -> dict[str, Metric]:
         """Own metrics by name."""
@@ -81,7 +86,7 @@ def _workers(name: str, stages: Mapping[str, RayStage], setup: Setup) -> int:
     if name != TASKS:
         return 1
     if not setup.tasks:
-        return node_count()
+        return max(1, machines(stages[TASKS]))
     others = sum((stage.workers or 1) for other, stage in stages.items() if other != TASKS and stage.num_cpus)
     return max(1, room(stages[TASKS]) - others)
 

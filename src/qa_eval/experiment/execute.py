@@ -20,7 +20,7 @@ from qa_eval.experiment.metadata import RunEnd, Servers
 from qa_eval.experiment.observer import RunContext
 from qa_eval.experiment.plan import Plan
 from qa_eval.experiment.recorder import Recorder
-from qa_eval.experiment.remote import computed_by_workers, open_workers
+from qa_eval.experiment.remote import computed_by_workers, leaves_spans, open_workers
 from qa_eval.experiment.results import RunResult
 from qa_eval.experiment.runs import read_result
 from qa_eval.experiment.scoring import Scorer, SimilarityScorer, load_similarity, similarity_by
@@ -30,7 +30,7 @@ from qa_eval.metrics.judges import Judge, PreferenceJudge
 from qa_eval.metrics.registry import SIMILARITY
 from qa_eval.phoenix.client import Phoenix
 from qa_eval.targets.base import Target
-from qa_eval.targets.build import asks_gateway, build_targets, is_traced
+from qa_eval.targets.build import asks_gateway, build_targets
 from qa_eval.targets.gateway import GatewayClient
 from qa_eval.tracing.provider import NestedSpans, instrumented
 from qa_eval.words import counted
@@ -121,7 +121,7 @@ async def _engine(
         judging,
         _stopping(plan, journal) if run.asks else None,
         planted,
-        await _recorder(resources, run, plan, journal, client),
+        await _recorder(resources, run, plan, journal, client, workers),
         run.context,
         asks=run.asks,
     )
@@ -222,14 +222,19 @@ def _with_embedder(plan: Plan, similarity: SimilarityScorer | None) -> Plan:
 
 
 async def _recorder(
-    resources: AsyncExitStack, run: Run, plan: Plan, journal: AsyncJournal, gateway: GatewayClient | None
+    resources: AsyncExitStack,
+    run: Run,
+    plan: Plan,
+    journal: AsyncJournal,
+    gateway: GatewayClient | None,
+    workers: Workers | None,
 ) -> Recorder | None:
     """The recorder, opened if Phoenix is there; if not, the run continues and the recorder tries beside it."""
     servers, on_progress = run.servers, run.context.on_progress
     if servers.phoenix_url is None:
         return None
     phoenix = await resources.enter_async_context(Phoenix(servers.phoenix_url, servers.phoenix_key))
-    nested = _nested_spans(resources, run, plan, phoenix)
+    nested = _nested_spans(resources, run, plan, phoenix) if workers is None else workers
     recorder = Recorder(phoenix, journal, plan, gateway=gateway, nested=nested)
     try:
         await recorder.open(on_progress)
@@ -240,13 +245,11 @@ async def _recorder(
 
 def _nested_spans(resources: AsyncExitStack, run: Run, plan: Plan, phoenix: Phoenix) -> NestedSpans | None:
     """The spans of what runs in this process, where something does that can leave one."""
-    recording = plan.spec.recording
-    calls_here = bool(run.functions.metrics) or any(map(is_traced, plan.metadata.systems))
-    if recording.trace == "none" or not calls_here:
+    if not leaves_spans(plan, run.functions):
         return None
     nested = NestedSpans(phoenix.url, phoenix.headers, phoenix.count_outages)
     resources.push_async_callback(asyncio.to_thread, nested.close)
-    resources.enter_context(instrumented(nested, content=recording.trace_content))
+    resources.enter_context(instrumented(nested, content=plan.spec.recording.trace_content))
     return nested
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from openinference.semconv.trace import OpenInferenceSpanKindValues
@@ -32,13 +32,19 @@ from qa_eval.spec.model import SystemSpec
 from qa_eval.targets.gateway import GatewayClient
 from qa_eval.tracing.export import SpanSender
 from qa_eval.tracing.finished import FinishedSpan
-from qa_eval.tracing.provider import NestedSpans
 from qa_eval.words import counted
 
 CONNECTIONS = 4
 SPANS = 128
 """The most spans that are sent together."""
 _PATCH = "mutation ($input: PatchExperimentInput!) { patchExperiment(input: $input) { experiment { id } } }"
+
+
+class Nested(Protocol):
+    """What sends the spans below the questions' own."""
+
+    def send_to(self, projects: Mapping[str, str]) -> None:
+        """The Phoenix project of each system's experiment: from now on spans can be exported."""
 
 
 class Recorder:
@@ -51,7 +57,7 @@ class Recorder:
         plan: Plan,
         *,
         gateway: GatewayClient | None = None,
-        nested: NestedSpans | None = None,
+        nested: Nested | None = None,
     ) -> None:
         """
         Args:
@@ -59,7 +65,7 @@ class Recorder:
             journal: Where answers come from, and where is kept what Phoenix has.
             plan: The run.
             gateway: Its gateway, which knows the prices of its models.
-            nested: The spans of what runs in this process, which learn from here where to go.
+            nested: The spans of what runs in this process, or in workers, which learn from here where to go.
         """
         self._phoenix = phoenix
         self._journal = journal

@@ -13,6 +13,8 @@ from qa_eval.experiment.functions import Functions
 from qa_eval.experiment.metadata import Servers
 from qa_eval.experiment.plan import Plan
 from qa_eval.metrics.registry import SIMILARITY
+from qa_eval.phoenix.client import Phoenix
+from qa_eval.targets.build import is_traced
 
 if TYPE_CHECKING:
     from qa_eval.distributed.workers import Workers
@@ -43,8 +45,12 @@ async def open_workers(
         if error.name != "ray":
             raise
         raise InputError("`ray` needs the extra of its name: pip install 'qa-eval[ray]'.") from None
-    from qa_eval.distributed.worker import Setup
+    from qa_eval.distributed.worker import Setup, Spans
 
+    spans = None
+    if servers.phoenix_url is not None and leaves_spans(plan, functions):
+        phoenix = Phoenix(servers.phoenix_url, servers.phoenix_key)
+        spans = Spans(phoenix.url, phoenix.headers, spec.recording.trace_content)
     setups: dict[str, Setup] = {}
     judges = any(metric.source == "judge" for metric in plan.metadata.definitions.values())
     if asks or judges:
@@ -58,13 +64,20 @@ async def open_workers(
             gateway_key=servers.gateway_key,
             gateway_headers=servers.gateway_headers,
             models=models,
+            spans=spans,
         )
     if computed := computed_by_workers(plan, functions):
-        setups[workers.METRICS] = Setup(metrics={name: functions.metrics[name] for name in computed})
+        setups[workers.METRICS] = Setup(metrics={name: functions.metrics[name] for name in computed}, spans=spans)
     if SIMILARITY in plan.metadata.definitions:
         load = partial(find_embedder, spec.similarity, servers.gateway_url, servers.gateway_key)
         setups[workers.EMBED] = Setup(embedder=load)
     return await resources.enter_async_context(workers.open_workers(spec.ray, plan.metadata.folder, setups))
+
+
+def leaves_spans(plan: Plan, functions: Functions) -> bool:
+    """Whether something runs on this side of the gateway that can leave spans, and they are wanted."""
+    calls = bool(functions.metrics) or any(map(is_traced, plan.metadata.systems))
+    return calls and plan.spec.recording.trace != "none"
 
 
 def computed_by_workers(plan: Plan, functions: Functions) -> list[str]:

@@ -38,6 +38,17 @@ def child_of(trace: TraceContext) -> TraceContext:
     return TraceContext(trace.trace_id, secrets.token_hex(8), trace.system)
 
 
+def current() -> TraceContext | None:
+    """What this runs within."""
+    from opentelemetry import context, trace
+
+    ids = trace.get_current_span().get_span_context()
+    if not ids.is_valid:
+        return None
+    system = context.get_value(SYSTEM)
+    return TraceContext(trace.format_trace_id(ids.trace_id), trace.format_span_id(ids.span_id), str(system or ""))
+
+
 @contextmanager
 def within(trace: TraceContext | None) -> Iterator[None]:
     """Spans that start in here are the question's children; None changes nothing."""

@@ -1,0 +1,244 @@
+"""What Ray costs and what it gives: each run in a process of its own, on a cluster of its own.
+
+    python benchmarks/distributed.py [--only tasks gateway limit]      exit code 1 where a bound is missed
+
+    tasks    an own task of 20 ms processor time, by 1 and by 2 workers of one core: answers a second
+    gateway  a gateway of 50 ms, 64 at once, without Ray and with it: answers a second at the gateway, and the driver's
+             processor time an answer, journal and scores included
+    limit    a token bucket of 50 requests a second that answers 429, asked by 4 workers: the share that is refused
+
+The file is not called `ray.py`: it would hide the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+TASK_S, LATENCY_S, AT_ONCE = 0.02, 0.05, 64
+PER_SECOND, BURST = 50.0, 10.0
+SPEEDUP, RATE, DRIVER_MS, REFUSED = 1.8, 0.9, 0.5, 0.03
+PROMPT = "{context}\n\nQuestion: {question}\n\nAnswer:"
+
+
+class Gateway:
+    """Answers after a fixed time, or 429 where its bucket is empty."""
+
+    def __init__(self, seconds: float, per_second: float | None) -> None:
+        self._seconds, self._per_second = seconds, per_second
+        self._tokens, self._filled = BURST, time.monotonic()
+        self.times: list[float] = []
+        self.refused = 0
+
+    def app(self) -> web.Application:
+        """Its routes."""
+        app = web.Application()
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/stats", self._stats)
+        return app
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": "qa"}]})
+
+    async def _chat(self, request: web.Request) -> web.Response:
+        await request.read()
+        if not self._takes():
+            self.refused += 1
+            return web.json_response({"error": {"message": "too many"}}, status=429, headers={"retry-after": "0.5"})
+        await asyncio.sleep(self._seconds)
+        self.times.append(time.time())
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Denver"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102}
+        return web.json_response({"choices": [choice], "usage": usage})
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        return web.json_response({"times": self.times, "refused": self.refused})
+
+    def _takes(self) -> bool:
+        if self._per_second is None:
+            return True
+        now = time.monotonic()
+        self._tokens = min(BURST, self._tokens + (now - self._filled) * self._per_second)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+async def serve(seconds: float, per_second: float | None) -> None:
+    """Serve until killed."""
+    runner = web.AppRunner(Gateway(seconds, per_second).app(), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.Event().wait()
+
+
+@contextmanager
+def gateway(seconds: float, per_second: float | None = None) -> Iterator[str]:
+    """A gateway in a process of its own."""
+    command = [sys.executable, __file__, "--serve", str(seconds), str(per_second or "")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.kill()
+
+
+def burn(example: Any) -> str:
+    """An own task: processor time, then the answer."""
+    end = time.thread_time() + TASK_S
+    while time.thread_time() < end:
+        pass
+    return "Denver"
+
+
+def child(what: dict[str, Any]) -> None:
+    """One run; prints its answers a second and the driver's processor time."""
+    sys.path.remove(str(Path(__file__).parent))
+    import qa_eval
+    from qa_eval.data import Example
+    from qa_eval.experiment.observer import NullObserver
+
+    class Clock(NullObserver):
+        times: list[float] = []  # noqa: RUF012
+        cpu_s = 0.0
+
+        def started(self, *_: object) -> None:
+            self.cpu_s = cpu_s()
+
+        def answered(self, *_: object) -> None:
+            self.times.append(time.time())
+
+    text = "The Broncos of Denver won the game on a cold day in February before a large crowd. " * 6
+    examples = (Example(f"b-{i}", f"Who won game {i}?", text, ("Denver",), f"g{i % 20}") for i in range(what["count"]))
+    task = {"task": burn} if what.get("task") else {"prompts": PROMPT}
+    clock = Clock()
+    spec = qa_eval.ExperimentSpec.model_validate({"metrics": ["exact_match", "f1"], "ray": what["ray"]})
+    result = qa_eval.run_experiment(
+        spec,
+        dataset=str(_written(list(examples))),
+        examples="all",
+        servers=qa_eval.Servers(what.get("url", ""), None, None),
+        concurrency=what.get("concurrency", "auto"),
+        observer=clock,
+        **task,
+    )
+    used = cpu_s() - clock.cpu_s
+    assert result.experiments[0].answered == what["count"], result.experiments[0].outcomes
+    # The first tenth starts workers' threads and connections.
+    begin = len(clock.times) // 10
+    rate = (len(clock.times) - 1 - begin) / (clock.times[-1] - clock.times[begin])
+    print("RESULT " + json.dumps({"rate": rate, "cpu_ms": 1000 * used / what["count"]}), flush=True)
+
+
+def _written(examples: list[Any]) -> Path:
+    path = Path(os.environ["QA_EVAL_DATA_DIR"]) / "bench.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = ("id", "question", "context", "references", "group")
+    path.write_text("".join(json.dumps({name: getattr(e, name) for name in names}) + "\n" for e in examples))
+    return path
+
+
+def cpu_s() -> float:
+    """Processor time of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def run(**what: Any) -> dict[str, Any]:
+    """One run in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "QA_EVAL_DATA_DIR": folder}
+        command = [sys.executable, __file__, "--child", json.dumps(what)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if not lines:
+        raise SystemExit(f"{what} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    found: dict[str, Any] = json.loads(lines[-1].removeprefix("RESULT "))
+    return found
+
+
+def stats(url: str) -> dict[str, Any]:
+    """What a gateway saw."""
+    from urllib.request import urlopen
+
+    with urlopen(f"{url}/stats", timeout=60) as response:
+        found: dict[str, Any] = json.load(response)
+    return found
+
+
+def tasks() -> bool:
+    """Own tasks by 1 and by 2 workers."""
+    rates = []
+    for workers in (1, 2):
+        ray = {"address": "local", "tasks": {"workers": workers}}
+        rates.append(run(count=1200, task=True, concurrency=4 * workers, ray=ray)["rate"])
+    ratio = rates[1] / rates[0]
+    print(f"a task of 20 ms: {rates[0]:.1f} a second by 1 worker, {rates[1]:.1f} by 2: {ratio:.2f} times, at least 1.8")
+    return bool(ratio >= SPEEDUP)
+
+
+def through_gateway() -> bool:
+    """The same gateway without Ray and with it."""
+    found = {}
+    for name, ray in (("alone", None), ("ray", {"address": "local", "tasks": {"workers": 1}})):
+        with gateway(LATENCY_S) as url:
+            found[name] = run(count=8000, concurrency=AT_ONCE, url=url, ray=ray)
+    alone, on_ray = found["alone"], found["ray"]
+    ratio = on_ray["rate"] / alone["rate"]
+    print(
+        f"a gateway of 50 ms, 64 at once: {alone['rate']:.0f} a second alone, {on_ray['rate']:.0f} on Ray: {ratio:.2f}"
+    )
+    print(f"driver's processor time an answer: {alone['cpu_ms']:.2f} ms alone, {on_ray['cpu_ms']:.2f} ms on Ray")
+    return bool(ratio >= RATE and on_ray["cpu_ms"] <= DRIVER_MS)
+
+
+def limit() -> bool:
+    """A rate limit, kept by workers together."""
+    with gateway(LATENCY_S, PER_SECOND) as url:
+        run(count=3000, url=url, ray={"address": "local", "tasks": {"workers": 4, "num_cpus": 0}})
+        seen = stats(url)
+    share = seen["refused"] / (seen["refused"] + len(seen["times"]))
+    rate = len(seen["times"]) / (seen["times"][-1] - seen["times"][0])
+    print(f"50 requests a second, 4 workers: {rate:.1f} answers a second, {100 * share:.1f} % refused, at most 3 %")
+    return bool(share <= REFUSED)
+
+
+PARTS = {"tasks": tasks, "gateway": through_gateway, "limit": limit}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS])
+    parser.add_argument("--serve", nargs=2)
+    parser.add_argument("--child", type=json.loads)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        asyncio.run(serve(float(arguments.serve[0]), float(arguments.serve[1]) if arguments.serve[1] else None))
+    elif arguments.child:
+        child(arguments.child)
+    else:
+        kept = [PARTS[name]() for name in arguments.only]
+        sys.exit(0 if all(kept) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What else a run has, on Ray: judges, looks that end a comparison early, added metrics, a cluster of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from commands import COMMAND, as_file, environment
+from fake_gateway import KEY, Serve
+from fake_judge import answers_and_judges, is_judgement
+from numbers_dataset import dataset, run
+from phoenix_traces import traces
+from ray_cluster import Cluster
+
+import qa_eval
+from qa_eval.data import Example
+from qa_eval.stack import RunningStack
+
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_judges_ask_through_workers_and_are_paid_once(
+    cluster: Cluster, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", KEY)
+    gateway = serve(answers_and_judges())
+    result = run(
+        dataset(12), gateway, ray=cluster.address, metrics=["judge:correctness"], judge_model="other", planted=0
+    )
+    summary = result.experiments[0].summary("correctness")
+    assert (summary.mean, summary.scored, summary.errors) == (1.0, 12, 0)
+    asked = [body for body in gateway.requests if is_judgement(body["messages"][-1]["content"])]
+    assert len(asked) == 12
+    assert {body["model"] for body in asked} == {"other"}
+
+
+def test_a_comparison_that_is_decided_ends_early(cluster: Cluster, own: str) -> None:
+    spec = {
+        "dataset": {"path": str(as_file(dataset(210), Path.cwd())), "examples": "all", "columns": {"group": "id"}},
+        "systems": [{"name": name, "task": f"{own}:{name}"} for name in ("answer", "wrong")],
+        "metrics": ["exact_match", "f1"],
+        "stop": {"looks": 5},
+        "concurrency": 4,
+        "recording": {"phoenix": False},
+    }
+    ended = []
+    for ray in (cluster.address, None):
+        result = qa_eval.run_experiment(qa_eval.ExperimentSpec.model_validate({**spec, "ray": ray}))
+        ended.append([(each.candidate, each.number, each.estimate, each.decision) for each in result.looks])
+    assert ended[0] == ended[1] != []
+
+
+def test_metrics_are_added_on_ray_to_a_run_without_it(cluster: Cluster, own: str) -> None:
+    run = qa_eval.run_experiment(dataset(20), task=lambda example: example.references[0], record=False)
+    added = qa_eval.evaluate(run.run_id, metrics=[f"{own}:letters"], ray=cluster.address)
+    summary = added.experiments[0].summary("letters")
+    assert (summary.scored, summary.errors) == (18, 2)
+
+
+def test_calls_of_a_task_and_a_metric_are_under_their_question(
+    cluster: Cluster, serve: Serve, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    url = f"{serve(lambda *_: 'item-1').url}/v1"
+
+    def call(model: str, text: str) -> str:
+        import litellm
+
+        answer = litellm.completion(model=model, api_base=url, messages=[{"role": "user", "content": text}])
+        return str(answer.choices[0].message.content)
+
+    def task(example: Example) -> str:
+        return call("openai/gpt-4o", example.question)
+
+    def judged(example: Example, answer: str) -> float:
+        return float(len(call("openai/gpt-4o-mini", answer)))
+
+    result = qa_eval.run_experiment(
+        dataset(3, "on-ray"),
+        servers=qa_eval.Servers("", None, stack.phoenix_url),
+        task=task,
+        metrics=[judged],
+        ray={"address": cluster.address, "environment": ["OPENAI_API_KEY"]},
+    )
+    assert result.experiments[0].mean("judged") == 6.0
+    found = traces(stack, result.experiments[0].phoenix_id, 9)
+    assert len(found) == 3
+    for spans in found:
+        (root,) = [span for span in spans if span["spanKind"] == "chain"]
+        assert [span["parentId"] for span in spans if span["spanKind"] == "llm"] == [root["spanId"]] * 2
+
+
+def test_a_cluster_of_this_machine_listens_on_loopback_alone_and_ends_with_the_run(own: str, tmp_path: Path) -> None:
+    (tmp_path / "qa-eval.yaml").write_text(
+        f"dataset: {{ path: {as_file(dataset(2), tmp_path)} }}\n"
+        f"systems: [{{ name: own, task: '{own}:marks' }}]\n"
+        "metrics: [exact_match]\n"
+        "recording: { phoenix: false }\n"
+        "ray: { address: local, environment: [QA_TEST_VALUE] }\n"
+    )
+    clean = {**environment(), "QA_TEST_VALUE": "item-1"}
+    clean.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+    command = [*COMMAND, "run-experiment", "qa-eval.yaml"]
+    with subprocess.Popen(command, env=clean, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.1)
+        family = psutil.Process(process.pid).children(recursive=True)
+        listening = {
+            connection.laddr.ip
+            for each in family
+            for connection in each.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        _, complaints = process.communicate()
+    assert process.returncode == 0, complaints
+    assert listening
+    assert listening <= LOOPBACK
+    assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in family)
+    assert qa_eval.open_run("latest").experiments[0].mean("exact_match") == 0.5, "the variable's value arrived"
+    assert not re.search("Traceback|WARNING", complaints)
+    assert os.environ.get("QA_TEST_VALUE") is None
