@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+import sqlite3
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -93,6 +97,59 @@ def test_calls_of_a_task_and_a_metric_are_under_their_question(
     for spans in found:
         (root,) = [span for span in spans if span["spanKind"] == "chain"]
         assert [span["parentId"] for span in spans if span["spanKind"] == "llm"] == [root["spanId"]] * 2
+
+
+def test_secrets_reach_workers_and_are_in_nothing_that_ray_keeps_or_shows(
+    cluster: Cluster, serve: Serve, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = secrets.token_hex(16)
+    monkeypatch.setenv("QA_TEST_VALUE", value)
+    monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", KEY)
+    ray = {"address": cluster.address, "environment": ["QA_TEST_VALUE"]}
+    gateway = serve(lambda *_: "item-1")
+    by_gateway = run(dataset(4), gateway, ray=ray)
+    assert by_gateway.experiments[0].answered == 4, "the gateway's key arrived"
+    padding = b"x" * 300_000
+
+    def task(example: Example) -> str:
+        return os.environ["QA_TEST_VALUE"] if padding else ""
+
+    by_task = qa_eval.run_experiment(dataset(4), task=task, ray=ray, record=False)
+    with closing(sqlite3.connect(by_task.journal)) as db:
+        assert db.execute("SELECT DISTINCT text FROM answers").fetchall() == [(value,)]
+    with own_driver(cluster):
+        shown = kept_by_ray()
+    session = Path(cluster.head_node.get_session_dir_path())
+    logs = {str(path): path.read_bytes() for path in session.rglob("*") if path.is_file()}
+    assert b"Worker.start" in shown
+    assert len(logs) > 10
+    for secret in (value.encode(), KEY.encode()):
+        assert secret not in shown
+        assert not [path for path, text in logs.items() if secret in text]
+
+
+@contextmanager
+def own_driver(cluster: Cluster) -> Iterator[None]:
+    """Connected with the cluster as any other of its users is."""
+    import ray
+
+    ray.init(cluster.address, log_to_driver=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def kept_by_ray() -> bytes:
+    """What the cluster's head keeps of jobs, actors, workers and tasks: the dashboard shows nothing else."""
+    from ray._private.state import state
+
+    head = state._connect_and_get_accessor()
+    end = time.monotonic() + 10
+    while b"Worker.start" not in (tasks := b"".join(head.get_task_events())) and time.monotonic() < end:
+        time.sleep(0.2)
+    tables = (head.get_job_table(), head.get_actor_table(None, None), head.get_worker_table())
+    return tasks + b"".join(row for table in tables for row in table)
 
 
 def test_a_cluster_of_this_machine_listens_on_loopback_alone_and_ends_with_the_run(own: str, tmp_path: Path) -> None:

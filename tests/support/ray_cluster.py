@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,6 +21,9 @@ SOURCE = Path(qa_eval.__file__).parents[1]
 LOOPBACK: dict[str, Any] = {"node_ip_address": "127.0.0.1", "object_store_memory": 100 * 2**20}
 
 
+_ENDING_S = 10.0
+
+
 @contextmanager
 def ray_cluster(*cpus: int, source: Path = SOURCE) -> Iterator[Cluster]:
     """A cluster with a node for each number of cores; its workers import qa-eval from `source`."""
@@ -32,15 +34,25 @@ def ray_cluster(*cpus: int, source: Path = SOURCE) -> Iterator[Cluster]:
                 cluster.add_node(**LOOPBACK, num_cpus=each)
             yield cluster
         finally:
+            family = [each for node in cluster.list_all_nodes() for each in _processes(node)]
             cluster.shutdown()
+            _, left = psutil.wait_procs(family, timeout=_ENDING_S)
+            for each in left:
+                each.kill()
 
 
 def kill_node(node: Any) -> None:
     """End a node's raylet and all that it started at once, as when its machine loses power."""
-    (raylet,) = node.all_processes["raylet"]
-    process = psutil.Process(raylet.process.pid)
-    for each in (process, *process.children(recursive=True)):
-        try:
-            each.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
+    for each in _processes(node):
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+
+
+def _processes(node: Any) -> list[psutil.Process]:
+    """A node's own processes that live, and all that they started."""
+    found: dict[int, psutil.Process] = {}
+    for started in (each for kind in node.all_processes.values() for each in kind):
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(started.process.pid)
+            found |= {each.pid: each for each in (process, *process.children(recursive=True))}
+    return [*found.values()]

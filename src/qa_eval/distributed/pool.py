@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, RuntimeEnvSetupError
+from ray.exceptions import RayActorError, RuntimeEnvSetupError
 
 from qa_eval._version import __version__
 from qa_eval.distributed.worker import Hello, Job, Result, Worker
@@ -30,7 +30,7 @@ _GATHER_S = 0.002
 _ENDING_S = 25.0
 """How long workers may take to send the spans that are left."""
 _MOST_FAILURES = 3
-"""A place whose workers die so often before they are ready gets no other one."""
+"""A place whose workers fail so often before they are ready gets no other one, if there is nobody else."""
 
 
 class WorkerDied(Exception):
@@ -71,6 +71,8 @@ class Payload:
     folder: str
     environment: Mapping[str, str] = field(repr=False)
     setup: bytes = field(repr=False)
+    content: bytes = field(repr=False)
+    """What is large and not secret: Ray may keep it in its object store, and in files if that is full."""
 
 
 class Pool:
@@ -207,15 +209,22 @@ class Pool:
         while True:
             try:
                 await self._work(member)
-            except (QaEvalError, RayError) as error:
+            except Exception as error:
                 failures = 0 if member.ready else failures + 1
-                # What the first worker meets, all will meet; later ones may only have come at a bad moment.
-                hopeless = isinstance(error, QaEvalError | RuntimeEnvSetupError) and not self._hello.done()
-                if hopeless or failures == _MOST_FAILURES:
+                if self._is_hopeless(error, failures):
                     self._fail(self._explained(error))
                     return
             self._lost(member)
             await asyncio.sleep(failures)
+
+    def _is_hopeless(self, error: Exception, failures: int) -> bool:
+        """Whether no other worker will start after one that did not."""
+        # What the first worker meets, all will meet; later ones may only have come at a bad moment.
+        if isinstance(error, QaEvalError | RuntimeEnvSetupError) and not self._hello.done():
+            return True
+        # A machine that cannot do the work is said; one that is dying must not end what others do.
+        others = any(member.ready for member in self._members)
+        return failures >= _MOST_FAILURES and (isinstance(error, QaEvalError) or not others)
 
     async def _work(self, member: _Member) -> None:
         """Start a worker and take its results until it dies."""
@@ -231,7 +240,9 @@ class Pool:
         await member.actor.__ray_ready__.remote()
         member.placed = True
         payload = self._payload
-        hello = await member.actor.start.remote(payload.folder, payload.environment, payload.setup)
+        hello = await member.actor.start.remote(
+            __version__, payload.folder, payload.environment, payload.setup, payload.content
+        )
         _check(hello)
         member.ready = True
         for method, arguments in self._told:
@@ -257,7 +268,7 @@ class Pool:
             )
         )
 
-    def _explained(self, error: QaEvalError | RayError) -> QaEvalError:
+    def _explained(self, error: Exception) -> QaEvalError:
         if isinstance(error, QaEvalError):
             return error
         if isinstance(error, RuntimeEnvSetupError):

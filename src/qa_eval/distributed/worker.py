@@ -9,7 +9,7 @@ import platform
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,10 @@ class Setup:
     """None traces nothing."""
 
 
+CONTENT = {"systems": (), "tasks": {}, "metrics": {}}
+"""The parts of a setup that can be large, and are no secrets; and what they are without them."""
+
+
 @dataclass(frozen=True)
 class Hello:
     """A worker that is ready, or says why it cannot be."""
@@ -101,19 +105,25 @@ class Worker:
         self._spans: NestedSpans | None = None
         self._lasting = ExitStack()
 
-    async def start(self, folder: str, environment: Mapping[str, str], setup: bytes) -> Hello:
+    async def start(
+        self, version: str, folder: str, environment: Mapping[str, str], setup: bytes, content: bytes
+    ) -> Hello:
         """Get ready.
 
         Args:
+            version: The driver's; another one's setup is not read.
             folder: Searched first for the modules of own functions, where this machine has it.
             environment: Environment variables to set.
-            setup: A pickled `Setup`: it may name modules that only the folder has.
+            setup: A pickled `Setup` without its content.
+            content: Its content, pickled: it may name modules that only the folder has.
         """
+        node = platform.node()
+        if version != __version__:
+            return Hello(node)
         os.environ.update(environment)
         sys.path.insert(0, folder)
-        node = platform.node()
         try:
-            await self._set_up(_unpickled(setup, node))
+            await self._set_up(replace(pickle.loads(setup), **_unpickled(content, node)))  # noqa: S301
         except QaEvalError as problem:
             return Hello(node, problem=problem)
         if self._embedder is None:
@@ -207,9 +217,9 @@ class Worker:
         return await asyncio.to_thread(self._embedder.embed, texts)
 
 
-def _unpickled(setup: bytes, node: str) -> Setup:
+def _unpickled(content: bytes, node: str) -> dict[str, Any]:
     try:
-        found: Setup = pickle.loads(setup)  # noqa: S301
+        found: dict[str, Any] = pickle.loads(content)  # noqa: S301
     except ModuleNotFoundError as error:
         raise InputError(
             f"The worker on {node} has no module {error.name!r}: ship it with `ray.runtime_env`, or install it there."

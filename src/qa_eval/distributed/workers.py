@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ray import cloudpickle
 
 from qa_eval.distributed.cluster import joined, machines, room
 from qa_eval.distributed.pool import Payload, Pool
 from qa_eval.distributed.remote import RemoteClient, RemoteEmbedder, RemoteMetric, RemoteTarget
-from qa_eval.distributed.worker import Setup
+from qa_eval.distributed.worker import CONTENT, Setup
 from qa_eval.errors import InputError
 from qa_eval.metrics.base import Metric
 from qa_eval.spec.ray import RaySpec, RayStage
@@ -63,7 +63,7 @@ async def open_workers(spec: RaySpec, folder: str, setups: Mapping[str, Setup]) 
         QaEvalError: The cluster cannot be used, or a stage gets no worker; the message says why.
     """
     environment = _environment(spec.environment)
-    payloads = {stage: Payload(folder, environment, _pickled(setups[stage])) for stage in _ORDER if stage in setups}
+    payloads = {stage: Payload(folder, environment, *_pickled(setups[stage])) for stage in _ORDER if stage in setups}
     stages: dict[str, RayStage] = {stage: getattr(spec, stage) for stage in payloads}
     cpus = sum((stage.workers or 1) * stage.num_cpus for stage in stages.values())
     async with AsyncExitStack() as opened:
@@ -98,12 +98,13 @@ def _environment(names: Sequence[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names}
 
 
-def _pickled(setup: Setup) -> bytes:
+def _pickled(setup: Setup) -> tuple[bytes, bytes]:
+    """A setup without its content, and its content."""
     try:
-        pickled: bytes = cloudpickle.dumps(setup)
+        content = cloudpickle.dumps({part: getattr(setup, part) for part in CONTENT})
+        return cloudpickle.dumps(replace(setup, **CONTENT)), content
     except Exception as error:
         problem = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(
             f"An own function cannot be sent to workers ({problem}): name it as module:function in a specification."
         ) from None
-    return pickled
