@@ -38,7 +38,7 @@ def letters(example, answer):
     return float(len(answer))
 
 def deadly(example, answer):
-    if example.id.endswith("-7"):
+    if example.id.endswith("-9"):
         os.kill(os.getpid(), 9)
     return 1.0
 """

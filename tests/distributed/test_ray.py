@@ -7,19 +7,18 @@ import sqlite3
 import subprocess
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 from commands import COMMAND, as_file, environment
-from fake_gateway import FakeGateway, Serve, blocked, completion, error
+from commands import qa_eval as qa_eval_command
+from fake_gateway import KEY, FakeGateway, Serve, blocked, completion, error
 from numbers_dataset import PROMPT, dataset, number, right, run
-from ray_cluster import Cluster, kill_node, ray_cluster
+from ray_cluster import Cluster, another_node, kill_node
 
 import qa_eval
-from qa_eval.data import Example
 from qa_eval.distributed.worker import Setup
 from qa_eval.distributed.workers import EMBED, open_workers
 from qa_eval.embedding import Vectors, default_embedder
@@ -92,48 +91,38 @@ def test_embeddings_are_bit_for_bit_those_of_one_machine(cluster: Cluster) -> No
     assert (asyncio.run(embed()) == default_embedder().embed(texts)).all()
 
 
-def test_a_function_from_python_is_shipped(cluster: Cluster) -> None:
-    import os
-
-    driver = os.getpid()
-
-    def elsewhere(example: Example) -> str:
-        return "here" if os.getpid() == driver else example.references[0]
-
-    result = qa_eval.run_experiment(dataset(10), task=elsewhere, ray=cluster.address, record=False)
-    assert result.experiments[0].mean("exact_match") == 1.0
-
-
-def test_a_poison_example_is_an_outcome_and_the_others_are_answered(cluster: Cluster, own: str) -> None:
+def test_poison_is_an_outcome_or_an_error_and_the_others_are_answered_and_scored(cluster: Cluster, own: str) -> None:
     ray = {"address": cluster.address, "tasks": {"workers": 2}}
-    result = run_tasks(own, 40, ray, "poison", limits={"errors": 0.5})
+    result = run_tasks(own, 40, ray, "poison", metrics=("deadly",), limits={"errors": 0.5})
     assert result.experiments[0].outcomes == {"answered": 39, "task_error": 1}
     (failed,) = [row for row in rows(result)[0] if row[3] == "task_error"]
     assert failed[1] == "numbers-7"
     assert failed[5] == "the worker died 3 times while it worked on this"
     assert result.stopped is None
-
-
-def test_a_poison_metric_is_an_error_of_its_answer(cluster: Cluster, own: str) -> None:
-    result = run_tasks(own, 20, {"address": cluster.address}, "answer", metrics=("deadly",))
     errors = {row[1]: row[-1] for row in rows(result)[1] if row[3] == "deadly" and row[-1]}
-    assert errors == {"numbers-7": "the worker died 3 times while it worked on this"}
+    assert errors == {"numbers-9": "the worker died 3 times while it worked on this"}
 
 
-def test_a_node_killed_in_mid_run_costs_what_it_had_in_flight(serve: Serve) -> None:
+def test_a_node_killed_in_mid_run_costs_what_it_had_in_flight(cluster: Cluster, serve: Serve) -> None:
     count, concurrency = 120, 8
-    with ray_cluster(1, 2) as cluster:
-        victim = next(iter(cluster.worker_nodes))
+    with another_node(cluster, mortal=1) as victim, ExitStack() as spare:
+
+        def replace() -> None:
+            kill_node(victim)
+            spare.enter_context(another_node(cluster, mortal=1))
+
+        replacement = threading.Thread(target=replace)
 
         async def slow(gateway: FakeGateway, prompt: str) -> Any:
             if gateway.asked.total() == 40:
-                threading.Thread(target=kill_node, args=(victim,)).start()
+                replacement.start()
             await asyncio.sleep(0.1)
             return completion(right(gateway, prompt))
 
         gateway = serve(slow)
-        ray = {"address": cluster.address, "tasks": {"workers": 2}, "embed": {"num_cpus": 0}, "wait": 60}
+        ray = {"address": cluster.address, "tasks": {"workers": 1, "resources": {"mortal": 1}}}
         result = run(dataset(count), gateway, ray=ray, concurrency=concurrency)
+        replacement.join()
     assert result.experiments[0].outcomes == {"answered": count}
     assert result.experiments[0].mean("exact_match") == 1.0
     assert len(gateway.asked) == count
@@ -141,8 +130,7 @@ def test_a_node_killed_in_mid_run_costs_what_it_had_in_flight(serve: Serve) -> N
     assert max(gateway.asked.values()) <= 2
 
 
-@pytest.mark.parametrize("then", ["on ray", "without ray"])
-def test_a_killed_driver_is_resumed(cluster: Cluster, serve: Serve, tmp_path: Path, then: str) -> None:
+def test_a_killed_driver_is_resumed_on_ray_and_then_without_it(cluster: Cluster, serve: Serve, tmp_path: Path) -> None:
     async def slow(gateway: FakeGateway, prompt: str) -> Any:
         await asyncio.sleep(0.05)
         return completion(right(gateway, prompt))
@@ -152,17 +140,22 @@ def test_a_killed_driver_is_resumed(cluster: Cluster, serve: Serve, tmp_path: Pa
     arguments = ["run-experiment", "--dataset", str(as_file(dataset(count), tmp_path)), "--examples", "all"]
     arguments += ["--prompt", str(tmp_path / "prompt.txt"), "--gateway", gateway.url, "--no-phoenix"]
     arguments += ["--concurrency", "4", "--ray", cluster.address]
-    with subprocess.Popen([*COMMAND, *arguments], env=environment(), stderr=subprocess.DEVNULL) as process:
-        while gateway.asked.total() < 30:
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.kill()
-    again = [] if then == "on ray" else ["--ray", "none"]
-    done = subprocess.run([*COMMAND, "resume", "latest", *again], env=environment(), capture_output=True, check=False)
+    killed_after(30, gateway, arguments)
+    killed_after(60, gateway, ["resume", "latest", "--concurrency", "4"])
+    done = qa_eval_command("resume", "latest", "--ray", "none", QA_EVAL_GATEWAY_KEY=KEY)
     assert done.returncode == 0, done.stderr
     result = qa_eval.open_run("latest")
     assert result.experiments[0].outcomes == {"answered": count}
-    assert gateway.asked.total() - count <= 4
+    assert gateway.asked.total() - count <= 2 * 4, "what was in flight"
+
+
+def killed_after(answers: int, gateway: FakeGateway, arguments: list[str]) -> None:
+    """Run a command and kill its process when the gateway has been asked so often."""
+    with subprocess.Popen([*COMMAND, *arguments], env=environment(), stderr=subprocess.DEVNULL) as process:
+        while gateway.asked.total() < answers:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
 
 
 def test_a_429_to_one_worker_slows_all(cluster: Cluster, serve: Serve) -> None:

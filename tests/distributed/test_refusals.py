@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import as_file, qa_eval
 from numbers_dataset import dataset
-from ray_cluster import SOURCE, ray_cluster
+from ray_cluster import SOURCE, Cluster, ray_cluster
 
 SPEC = """
 dataset: {{ path: {path} }}
@@ -43,30 +43,31 @@ def test_a_variable_that_is_not_set_and_values_in_the_file(tmp_path: Path) -> No
     assert "name the variables in `ray.environment`" in refused(tmp_path, "{ runtime_env: { env_vars: { A: b } } }")
 
 
-def test_a_full_cluster_another_python_and_a_module_that_is_missing(tmp_path: Path) -> None:
-    import ray
-    from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
-
-    with ray_cluster(1) as cluster:
-        full = refused(tmp_path, f"{{ address: '{cluster.address}', tasks: {{ num_gpus: 1 }}, wait: 2 }}")
-        assert "had no room for a worker of `ray.tasks` (1 CPU and 1 GPU) for 2 s" in full
-        ray.init(cluster.address, log_to_driver=False)
-        try:
-            metadata = _internal_kv_get(b"CLUSTER_METADATA", namespace=b"cluster")
-            other = re.sub(rb'"python_version": "[^"]+"', b'"python_version": "3.9.1"', metadata)
-            assert other != metadata
-            _internal_kv_put(b"CLUSTER_METADATA", other, overwrite=True, namespace=b"cluster")
-        finally:
-            ray.shutdown()
-        assert "The Ray cluster has other versions than this machine" in refused(tmp_path, cluster.address)
-
-
-def test_another_version_of_qa_eval(tmp_path: Path) -> None:
+def test_a_full_cluster_another_qa_eval_and_another_python(tmp_path: Path) -> None:
     copy = tmp_path / "other"
     shutil.copytree(SOURCE / "qa_eval", copy / "qa_eval", ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "qa_eval" / "_version.py").write_text('__version__ = "0.0.1"\n')
     with ray_cluster(1, source=copy) as cluster:
+        full = refused(tmp_path, f"{{ address: '{cluster.address}', tasks: {{ num_gpus: 1 }}, wait: 2 }}")
+        assert "had no room for a worker of `ray.tasks` (1 CPU and 1 GPU) for 2 s" in full
         assert re.search(r"has qa-eval 0\.0\.1 and this is .*: install", refused(tmp_path, cluster.address))
+        pretend_python(cluster, b"3.9.1")
+        assert "The Ray cluster has other versions than this machine" in refused(tmp_path, cluster.address)
+
+
+def pretend_python(cluster: Cluster, version: bytes) -> None:
+    """Let a cluster say that it runs on another Python."""
+    import ray
+    from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
+
+    ray.init(cluster.address, log_to_driver=False)
+    try:
+        metadata = _internal_kv_get(b"CLUSTER_METADATA", namespace=b"cluster")
+        other = re.sub(rb'"python_version": "[^"]+"', b'"python_version": "' + version + b'"', metadata)
+        assert other != metadata
+        _internal_kv_put(b"CLUSTER_METADATA", other, overwrite=True, namespace=b"cluster")
+    finally:
+        ray.shutdown()
 
 
 def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

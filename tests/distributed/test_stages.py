@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,7 +16,7 @@ import pytest
 from commands import COMMAND, as_file, environment
 from fake_gateway import KEY, Serve
 from fake_judge import answers_and_judges, is_judgement
-from numbers_dataset import dataset, run
+from numbers_dataset import dataset, right, run
 from phoenix_traces import traces
 from ray_cluster import Cluster
 
@@ -100,23 +99,24 @@ def test_calls_of_a_task_and_a_metric_are_under_their_question(
 
 
 def test_secrets_reach_workers_and_are_in_nothing_that_ray_keeps_or_shows(
-    cluster: Cluster, serve: Serve, own: str, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value = secrets.token_hex(16)
     monkeypatch.setenv("QA_TEST_VALUE", value)
     monkeypatch.setenv("QA_EVAL_GATEWAY_KEY", KEY)
-    ray = {"address": cluster.address, "environment": ["QA_TEST_VALUE"]}
-    gateway = serve(lambda *_: "item-1")
-    by_gateway = run(dataset(4), gateway, ray=ray)
-    assert by_gateway.experiments[0].answered == 4, "the gateway's key arrived"
-    padding = b"x" * 300_000
+    driver, large = os.getpid(), b"x" * 300_000
 
-    def task(example: Example) -> str:
-        return os.environ["QA_TEST_VALUE"] if padding else ""
+    def has_variable(example: Example, answer: str) -> float:
+        return float(os.environ["QA_TEST_VALUE"] == value and os.getpid() != driver and len(large) > 0)
 
-    by_task = qa_eval.run_experiment(dataset(4), task=task, ray=ray, record=False)
-    with closing(sqlite3.connect(by_task.journal)) as db:
-        assert db.execute("SELECT DISTINCT text FROM answers").fetchall() == [(value,)]
+    result = run(
+        dataset(4),
+        serve(right),
+        ray={"address": cluster.address, "environment": ["QA_TEST_VALUE"]},
+        metrics=[has_variable],
+    )
+    assert result.experiments[0].mean("exact_match") == 1.0, "the gateway's key arrived"
+    assert result.experiments[0].mean("has_variable") == 1.0, "the function and the variable arrived"
     with own_driver(cluster):
         shown = kept_by_ray()
     session = Path(cluster.head_node.get_session_dir_path())

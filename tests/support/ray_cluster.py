@@ -27,7 +27,9 @@ _ENDING_S = 10.0
 @contextmanager
 def ray_cluster(*cpus: int, source: Path = SOURCE) -> Iterator[Cluster]:
     """A cluster with a node for each number of cores; its workers import qa-eval from `source`."""
-    with mock.patch.dict(os.environ, {"PYTHONPATH": f"{source}", "RAY_USAGE_STATS_ENABLED": "0"}):
+    # No worker starts before it is needed: each core would have one.
+    variables = {"PYTHONPATH": f"{source}", "RAY_USAGE_STATS_ENABLED": "0", "RAY_prestart_worker_first_driver": "0"}
+    with mock.patch.dict(os.environ, variables):
         cluster = Cluster(initialize_head=True, head_node_args={**LOOPBACK, "num_cpus": 0, "include_dashboard": False})
         try:
             for each in cpus:
@@ -39,6 +41,16 @@ def ray_cluster(*cpus: int, source: Path = SOURCE) -> Iterator[Cluster]:
             _, left = psutil.wait_procs(family, timeout=_ENDING_S)
             for each in left:
                 each.kill()
+
+
+@contextmanager
+def another_node(cluster: Cluster, **resources: float) -> Iterator[Any]:
+    """A node of one core with resources of its own, for a test that kills it."""
+    node = cluster.add_node(**LOOPBACK, num_cpus=1, resources=resources)
+    try:
+        yield node
+    finally:
+        kill_node(node)
 
 
 def kill_node(node: Any) -> None:

@@ -95,23 +95,30 @@ class Pool:
         self._tasks: list[asyncio.Task[None]] = []
         self._told: list[tuple[str, tuple[Any, ...]]] = []
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
+        self._placed = asyncio.Event()
         self._failure: QaEvalError | None = None
 
-    async def open(self) -> Hello:
-        """Start the workers; returns as soon as one is ready, and the others join when the cluster has room for them.
+    async def open(self) -> None:
+        """Start the workers; returns as soon as one has its place, and the others follow as the cluster has room."""
+        self._tasks = [asyncio.create_task(self._keep(member)) for member in self._members]
+        self._tasks.append(asyncio.create_task(self._watch()))
+        placed = asyncio.create_task(self._placed.wait())
+        await asyncio.wait((placed, self._hello), return_when=asyncio.FIRST_COMPLETED)
+        placed.cancel()
+
+    async def hello(self) -> Hello:
+        """What the first worker is, once it is ready.
 
         Raises:
             QaEvalError: None can be started; the message says what to do.
         """
-        self._tasks = [asyncio.create_task(self._keep(member)) for member in self._members]
-        self._tasks.append(asyncio.create_task(self._watch()))
         return await self._hello
 
     async def close(self) -> None:
         """Stop the workers."""
-        for task in self._tasks:
+        for task in (*self._tasks, self._hello):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, self._hello, return_exceptions=True)
         ends = (member.actor.end.remote() for member in self._members if member.ready)
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*ends, return_exceptions=True), _ENDING_S)
@@ -239,6 +246,7 @@ class Pool:
         member.actor = actor.remote()
         await member.actor.__ray_ready__.remote()
         member.placed = True
+        self._placed.set()
         payload = self._payload
         hello = await member.actor.start.remote(
             __version__, payload.folder, payload.environment, payload.setup, payload.content

@@ -69,15 +69,16 @@ async def open_workers(spec: RaySpec, folder: str, setups: Mapping[str, Setup]) 
     async with AsyncExitStack() as opened:
         opened.enter_context(joined(spec, int(cpus) + (cpus % 1 > 0)))
         pools: dict[str, Pool] = {}
-        embedder = None
         for name, payload in payloads.items():
             stage = stages[name]
             workers = stage.workers or _workers(name, stages, setups[name])
             pool = pools[name] = Pool(name, stage, workers, payload, spec.wait)
             opened.push_async_callback(pool.close)
-            hello = await pool.open()
-            if name == EMBED:
-                embedder = RemoteEmbedder(pool, hello.embedder, hello.dimensions)
+            await pool.open()
+        hellos = {name: await pool.hello() for name, pool in pools.items()}
+        embedder = None
+        if EMBED in pools:
+            embedder = RemoteEmbedder(pools[EMBED], hellos[EMBED].embedder, hellos[EMBED].dimensions)
         yield Workers(pools, embedder)
 
 
