@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from commands import COMMAND, as_file, environment
 from commands import qa_eval as qa_eval_command
 from fake_gateway import KEY, FakeGateway, Serve, blocked, completion, error
 from numbers_dataset import PROMPT, dataset, number, right, run
-from ray_cluster import Cluster, another_node, kill_node
+from ray_cluster import Cluster, connections, kill_node, two_more_nodes
 
 import qa_eval
 from qa_eval.distributed.worker import Setup
@@ -104,25 +104,21 @@ def test_poison_is_an_outcome_or_an_error_and_the_others_are_answered_and_scored
 
 
 def test_a_node_killed_in_mid_run_costs_what_it_had_in_flight(cluster: Cluster, serve: Serve) -> None:
-    count, concurrency = 120, 8
-    with another_node(cluster, mortal=1) as victim, ExitStack() as spare:
+    count, concurrency = 400, 8
+    with two_more_nodes(cluster, "mortal") as nodes:
 
-        def replace() -> None:
-            kill_node(victim)
-            spare.enter_context(another_node(cluster, mortal=1))
-
-        replacement = threading.Thread(target=replace)
+        def kill_busy() -> None:
+            kill_node(max(nodes, key=lambda node: connections(node, gateway.url)))
 
         async def slow(gateway: FakeGateway, prompt: str) -> Any:
-            if gateway.asked.total() == 40:
-                replacement.start()
+            if gateway.asked.total() == 20:
+                threading.Thread(target=kill_busy).start()
             await asyncio.sleep(0.1)
             return completion(right(gateway, prompt))
 
         gateway = serve(slow)
-        ray = {"address": cluster.address, "tasks": {"workers": 1, "resources": {"mortal": 1}}}
+        ray = {"address": cluster.address, "tasks": {"workers": 2, "resources": {"mortal": 1}}}
         result = run(dataset(count), gateway, ray=ray, concurrency=concurrency)
-        replacement.join()
     assert result.experiments[0].outcomes == {"answered": count}
     assert result.experiments[0].mean("exact_match") == 1.0
     assert len(gateway.asked) == count

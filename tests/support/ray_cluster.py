@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import urlsplit
 
 # Read when Ray is imported: its processes, and whoever joins them, use loopback alone, as on macOS.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -27,8 +28,12 @@ _ENDING_S = 10.0
 @contextmanager
 def ray_cluster(*cpus: int, source: Path = SOURCE) -> Iterator[Cluster]:
     """A cluster with a node for each number of cores; its workers import qa-eval from `source`."""
-    # No worker starts before it is needed: each core would have one.
-    variables = {"PYTHONPATH": f"{source}", "RAY_USAGE_STATS_ENABLED": "0", "RAY_prestart_worker_first_driver": "0"}
+    variables = {
+        "PYTHONPATH": f"{source}",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_prestart_worker_first_driver": "0",  # each core would have a worker before one is needed
+        "RAY_health_check_period_ms": "1000",  # a dead node is noticed after 5 of these
+    }
     with mock.patch.dict(os.environ, variables):
         cluster = Cluster(initialize_head=True, head_node_args={**LOOPBACK, "num_cpus": 0, "include_dashboard": False})
         try:
@@ -44,13 +49,21 @@ def ray_cluster(*cpus: int, source: Path = SOURCE) -> Iterator[Cluster]:
 
 
 @contextmanager
-def another_node(cluster: Cluster, **resources: float) -> Iterator[Any]:
-    """A node of one core with resources of its own, for a test that kills it."""
-    node = cluster.add_node(**LOOPBACK, num_cpus=1, resources=resources)
+def two_more_nodes(cluster: Cluster, resource: str) -> Iterator[list[Any]]:
+    """Nodes of one core that have a resource of their own, for a test that kills one."""
+    nodes = [cluster.add_node(**LOOPBACK, num_cpus=1, resources={resource: 1}) for _ in range(2)]
     try:
-        yield node
+        yield nodes
     finally:
-        kill_node(node)
+        for each in nodes:
+            kill_node(each)
+
+
+def connections(node: Any, url: str) -> int:
+    """How many connections a node's processes have to a server."""
+    port = urlsplit(url).port
+    every = (each for process in _processes(node) for each in process.net_connections("tcp"))
+    return sum(bool(each.raddr) and each.raddr.port == port for each in every)
 
 
 def kill_node(node: Any) -> None:

@@ -47,8 +47,9 @@ class RaySpec(Part):
     """Ray's runtime environment of the workers: working_dir, py_modules, pip, ..."""
     environment: Names = ()
     """Names of environment variables whose values the workers get."""
-    wait: Seconds = 30.0
-    """How long a stage may have no worker before the run ends; an autoscaling cluster needs minutes."""
+    wait: Seconds = 60.0
+    """How long a stage may have no worker before the run ends. Ray notices a dead machine within 30 s; an autoscaling
+    cluster needs minutes."""
 
     def to_data(self) -> dict[str, Any]:
         """As JSON or YAML holds it."""
