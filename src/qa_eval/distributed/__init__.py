@@ -18,13 +18,13 @@ What follows from that:
 * Nothing counts before it is in the driver's journal. `resume` needs no Ray, and a run without Ray can be resumed on
   one. A worker keeps nothing.
 * An actor is not restarted by Ray, nor a call retried: a paid call is repeated only by whoever counts it. The pool puts
-  a new actor in the place of a dead one and asks again what that had in flight; a job that three workers died of is
-  the question's outcome, `task_error`.
+  a new actor in the place of a dead one and asks again what that had in flight, under the permits that it has; a job
+  that three workers died of is the question's outcome, `task_error`.
 * Built-in metrics stay with the driver, except for embeddings: moving an answer costs more than comparing it with its
   references. A metric with a judge of its own stays there too; its calls go to workers. So does the cache of
   embeddings, so that only unknown texts travel.
 * Secrets go to the workers as arguments of a call, never into Ray's runtime environment or an actor's creation, which
-  Ray stores and shows.
+  Ray stores and shows; and apart from functions and prompts, since large arguments go through Ray's object store.
 
 Ray is imported when a run first needs it.
 """
