@@ -116,7 +116,8 @@ class Pool:
 
     async def close(self) -> None:
         """Stop the workers."""
-        for task in (*self._tasks, self._hello):
+        self._hello.cancel()
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, self._hello, return_exceptions=True)
         ends = (member.actor.end.remote() for member in self._members if member.ready)

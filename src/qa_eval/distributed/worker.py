@@ -75,7 +75,7 @@ class Setup:
     """None traces nothing."""
 
 
-CONTENT = {"systems": (), "tasks": {}, "metrics": {}}
+CONTENT: Mapping[str, Any] = {"systems": (), "tasks": {}, "metrics": {}}
 """The parts of a setup that can be large, and are no secrets; and what they are without them."""
 
 
