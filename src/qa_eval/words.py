@@ -13,3 +13,10 @@ def counted(number: int, noun: str) -> str:
 def from_here(message: str) -> str:
     """A message with the paths below the current folder as they would be typed there."""
     return message.replace(f"{Path.cwd()}/", "") if Path.cwd() != Path.cwd().parent else message
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units: `40 s`, `2 min 5 s`, `1 h 3 min`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -52,6 +52,9 @@ def show_result(console: Console, result: RunResult, answers: Sequence[str] = ()
     _show_other_metrics(console, result)
     for line in _judge_lines(result):
         print_text(console, line, hanging=2)
+    if result.unwanted:
+        whole, policy = sum(len(each.answers) for each in result.experiments), result.metadata.spec.recording.examples
+        print_text(console, f"Phoenix has {whole - result.unwanted:,} of {whole:,} answers ({policy}).")
     if result.url:
         print_text(console, f"Dashboard: {result.url}")
 

@@ -63,6 +63,7 @@ def command(
     phoenix: Annotated[str | None, setting("phoenix")] = None,
     replay: Annotated[str | None, setting("replay")] = None,
     record: Annotated[bool, switch("record")] = False,
+    record_examples: Annotated[str | None, setting("record_examples")] = None,
     prices: Annotated[bool, switch("prices")] = False,
     trace: Annotated[str | None, setting("trace")] = None,
     facts: Annotated[bool, switch("facts")] = False,

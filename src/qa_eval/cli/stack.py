@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qa_eval.errors import InputError, Interrupted
+from qa_eval.words import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -224,17 +225,13 @@ def print_status(console: Console, found: StackStatus) -> None:
 def _row(server: ServerStatus) -> list[str]:
     memory = "" if server.memory_bytes is None else f", {server.memory_bytes / 1e6:.0f} MB"
     process = "" if server.pid is None else f", pid {server.pid}{memory}"
-    state = server.state if server.pid is None else f"{server.state}\n{_duration(server.uptime_seconds)}"
+    state = server.state if server.pid is None else f"{server.state}\n{_uptime(server)}"
     address = f"{server.url}\n" if server.url else ""
     return [server.name, state, f"{address}{server.version}{process}"]
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def _uptime(server: ServerStatus) -> str:
+    return "" if server.uptime_seconds is None else duration(server.uptime_seconds)
 
 
 def _print_end(log: Path, lines: int, prefix: str) -> int:

@@ -163,7 +163,8 @@ class Engine:
         self.context.observer.answered(call.system, reply)
 
     async def _generate(self, call: Call, slot: Slot) -> Reply:
-        trace = new_trace(call.system) if self.recorder is not None else None
+        traced = self.recorder is not None and self.recorder.wants(call.example.id)
+        trace = new_trace(call.system) if traced else None
 
         async def once() -> Attempt:
             attempt = await self.targets[call.system].generate(call.example, trace)
@@ -192,7 +193,7 @@ class Engine:
     # --- scoring ----------------------------------------------------------------------------------------------------
 
     async def _score_all(self) -> None:
-        self._ready += await self.journal.unrecorded()
+        await self._take_unrecorded()
         await self._follow(self.journal.unscored, self._score, self._answers)
         self._code_scores.end()
         if self.judging is None:
@@ -256,6 +257,8 @@ class Engine:
     async def _record_all(self, recorder: Recorder) -> None:
         """Record until Phoenix has everything, or until it was unavailable after the last answer was scored."""
         try:
+            while recorder.waits and not self._scores.has_ended:
+                await self._scores.more()
             while not await self._patiently(self._open, recorder):  # noqa: ASYNC110
                 await asyncio.sleep(_REOPEN_S)
             async with asyncio.TaskGroup() as stages:
@@ -270,6 +273,12 @@ class Engine:
     async def _open(self, recorder: Recorder) -> None:
         if recorder.recording is None:
             await recorder.open(self.context.on_progress)
+            # Another Phoenix, or another dataset in it, lacks what an earlier process had recorded.
+            await self._take_unrecorded()
+
+    async def _take_unrecorded(self) -> None:
+        unrecorded = await self.journal.unrecorded()
+        self._ready = sorted({*self._ready, *unrecorded})
 
     async def _record_ready(self) -> None:
         """Record answers in the order in which their scores are complete."""

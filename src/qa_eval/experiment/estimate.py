@@ -10,11 +10,13 @@ from typing import Any
 from qa_eval.experiment.calibration import plant
 from qa_eval.experiment.functions import find_judges
 from qa_eval.experiment.plan import Plan
+from qa_eval.experiment.record_policy import recording_seconds
 from qa_eval.litellm_sdk import price, sdk
 from qa_eval.metrics.judgement import SYSTEM
 from qa_eval.metrics.judges import Judge, PreferenceJudge
 from qa_eval.spec.model import SystemSpec
 from qa_eval.targets.prompt import render
+from qa_eval.words import duration
 
 SCHEMA = "qa-eval/estimate@2"
 _JUDGEMENT = 60
@@ -48,6 +50,10 @@ class CostEstimate:
     """What the judges would use, planted answers included, under the names of their metrics."""
     stops_early: bool = False
     """Whether a comparison that is decided is asked no further, so that it may be less."""
+    recording: str = "all"
+    """Which examples Phoenix gets, as `recording.examples`; `none` where it gets none."""
+    recording_s: float = 0.0
+    """About how long Phoenix takes for that; where it gets failures, at least."""
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--dry-run --json` prints."""
@@ -70,6 +76,9 @@ class CostEstimate:
             lines.append(f"judge {each.system}: at most {each.calls} calls, {cost}")
         if self.stops_early:
             lines.append("It is less where a comparison is decided early.")
+        if self.recording_s:
+            least = "at least" if self.recording.startswith("failures") else "about"
+            lines.append(f"Recording in Phoenix ({self.recording}) takes {least} {duration(self.recording_s)}.")
         return "\n".join([*lines, "Prices are LiteLLM's; a guardrail costs extra."])
 
 
@@ -87,8 +96,16 @@ def estimate(plan: Plan, deployments: Mapping[str, Sequence[str]]) -> CostEstima
     judges = find_judges(plan.spec, plan.dataset.fields)
     planted = plant(judges, plan)
     judging = tuple(_judging(plan, judge, len(planted.get(judge.name, ())), deployments) for judge in judges)
+    recording = plan.spec.recording
     return CostEstimate(
-        plan.dataset.name, len(plan.dataset), plan.spec.repeat, systems, judging, plan.metadata.stop is not None
+        plan.dataset.name,
+        len(plan.dataset),
+        plan.spec.repeat,
+        systems,
+        judging,
+        stops_early=plan.metadata.stop is not None,
+        recording=recording.examples if recording.phoenix else "none",
+        recording_s=recording_seconds(plan) if recording.phoenix else 0.0,
     )
 
 

@@ -240,8 +240,12 @@ class JournalFile(RunTable, JudgingTables, LookTables):
         """How many answers have all their scores."""
         return int(self._db.execute("SELECT count(*) FROM scored").fetchone()[0])
 
+    def count_unwanted(self) -> int:
+        """How many answers Phoenix is not to have."""
+        return int(self._db.execute("SELECT count(*) FROM recorded WHERE phoenix_run_id = ''").fetchone()[0])
+
     def count_recorded(self) -> int:
-        """How many answers Phoenix has."""
+        """How many answers Phoenix has, or is not to have."""
         return int(self._db.execute("SELECT count(*) FROM recorded").fetchone()[0])
 
     # --- inside -----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import httpx
 from openinference.semconv.trace import OpenInferenceSpanKindValues
 
-from qa_eval.data.examples import PhoenixOrigin
+from qa_eval.data.examples import Dataset, PhoenixOrigin
 from qa_eval.data.upload import upload_dataset
 from qa_eval.errors import PhoenixUnavailable
 from qa_eval.experiment.answers import Answer, JudgeCall
@@ -25,6 +25,7 @@ from qa_eval.experiment.metadata import PhoenixExperiment, Recording, experiment
 from qa_eval.experiment.observer import OnProgress
 from qa_eval.experiment.plan import Plan
 from qa_eval.experiment.prices import price_models
+from qa_eval.experiment.record_policy import RecordPolicy, went_wrong
 from qa_eval.experiment.results import RunResult
 from qa_eval.phoenix.client import Phoenix
 from qa_eval.phoenix.experiments import ExperimentRun, held_evaluations, log_evaluation, log_run
@@ -35,6 +36,8 @@ from qa_eval.tracing.finished import FinishedSpan
 from qa_eval.words import counted
 
 CONNECTIONS = 4
+NOT_WANTED = ""
+"""In place of Phoenix's id of a run, for an answer that it does not get."""
 SPANS = 128
 """The most spans that are sent together."""
 _PATCH = "mutation ($input: PatchExperimentInput!) { patchExperiment(input: $input) { experiment { id } } }"
@@ -73,9 +76,31 @@ class Recorder:
         self._spans = SpanSender(phoenix.url, phoenix.headers)
         self._gateway = gateway
         self._nested = nested
+        self._policy = RecordPolicy(plan.spec.recording.examples)
+        ids = (example.id for example in plan.dataset)
+        self._wanted = None if self._policy.is_whole else self._policy.sample(ids)
+        """Ids of the examples that Phoenix gets; None: all."""
+        self._wanted_spans: frozenset[str | None] | None = None
         self._node_ids: Mapping[str, str] = {}
         self.recording: Recording | None = None
         """None until Phoenix has the run's experiments."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it can be opened only when all answers have their scores."""
+        return self._policy.waits
+
+    def wants(self, example_id: str) -> bool:
+        """Whether Phoenix gets the answers to an example, as far as is known."""
+        return self._wanted is None or self._policy.waits or example_id in self._wanted
+
+    async def check(self) -> None:
+        """Make sure that Phoenix is there.
+
+        Raises:
+            PhoenixError: It is not, or refuses the key.
+        """
+        await self._phoenix.check()
 
     async def open(self, on_progress: OnProgress) -> None:
         """Dataset and experiments into Phoenix, so that answers can follow; an earlier process's are used again.
@@ -88,8 +113,10 @@ class Recorder:
             await self._phoenix.check()
             if self._plan.spec.recording.prices:
                 await self._price(on_progress)
+            if self._policy.waits:
+                await self._find_failures()
             stored = self._plan.dataset.origin or await self._upload(on_progress)
-            recording = await self._earlier() or await self._create(stored)
+            recording = await self._earlier(stored) or await self._create(stored)
         except httpx.HTTPError as error:
             raise PhoenixUnavailable(
                 f"Phoenix at {self._phoenix.url} does not answer ({error}): see its log."
@@ -109,6 +136,8 @@ class Recorder:
         connections = asyncio.Semaphore(CONNECTIONS)
 
         async def one(answer: Answer) -> tuple[Answer, str]:
+            if not self._is_wanted(answer):
+                return answer, NOT_WANTED
             async with connections:
                 return answer, await self._record_one(answer)
 
@@ -124,7 +153,9 @@ class Recorder:
         Raises:
             PhoenixError: Phoenix stays unavailable or refuses.
         """
-        await self._phoenix.send(self._spans.send, [self._span(answer) for answer in answers if answer.reply.trace_id])
+        await self._phoenix.send(
+            self._spans.send, [self._span(each) for each in answers if each.reply.trace_id and self._is_wanted(each)]
+        )
 
     async def trace_calls(self, calls: Sequence[JudgeCall]) -> None:
         """Send the spans of judges' calls; those of planted answers have none.
@@ -132,7 +163,9 @@ class Recorder:
         Raises:
             PhoenixError: Phoenix stays unavailable or refuses.
         """
-        await self._phoenix.send(self._spans.send, [self._call_span(call) for call in calls if call.reply.trace_id])
+        wanted = self._wanted_spans
+        traced = [call for call in calls if call.reply.trace_id and (wanted is None or call.parent_span_id in wanted)]
+        await self._phoenix.send(self._spans.send, [self._call_span(call) for call in traced])
 
     async def trace_again(self, answers: Sequence[Answer], calls: Sequence[JudgeCall]) -> None:
         """Send spans again, where Phoenix was away meanwhile: it takes a span before it has stored it.
@@ -158,7 +191,8 @@ class Recorder:
             system: await held_evaluations(self._phoenix, experiment.id)
             for system, experiment in self.recording.experiments.items()
         }
-        return [answer for answer in answers if not self._is_held(answer, held[answer.system])]
+        wanted = (answer for answer in answers if self._is_wanted(answer))
+        return [answer for answer in wanted if not self._is_held(answer, held[answer.system])]
 
     async def describe(self, result: RunResult) -> None:
         """Put each system's scores, with their intervals, into its experiment's metadata.
@@ -183,14 +217,33 @@ class Recorder:
         if problem := await price_models(self._phoenix, self._gateway, self._plan.metadata.systems, wait=True):
             on_progress(problem)
 
+    async def _find_failures(self) -> None:
+        """What went wrong is known by now: it is wanted too, with all systems' answers to the example."""
+        answers = await self._journal.answers()
+        primary = self._plan.metadata.primary[0]
+        failed = {answer.example.id for answer in answers if went_wrong(answer, primary)}
+        self._wanted = frozenset(failed) | self._policy.sample(example.id for example in self._plan.dataset)
+        self._wanted_spans = frozenset(answer.reply.span_id for answer in answers if self._is_wanted(answer))
+
+    def _is_wanted(self, answer: Answer) -> bool:
+        return self._wanted is None or answer.example.id in self._wanted
+
+    def _part(self) -> Dataset:
+        """The dataset as Phoenix gets it."""
+        dataset = self._plan.dataset
+        return dataset if self._wanted is None else self._policy.part(dataset, self._wanted, self._plan.metadata.run_id)
+
     async def _upload(self, on_progress: OnProgress) -> PhoenixOrigin:
-        stored = await upload_dataset(self._phoenix.client, self._plan.dataset, log=on_progress)
+        stored = await upload_dataset(self._phoenix.client, self._part(), log=on_progress)
         return PhoenixOrigin(stored.id, stored.version_id, stored.node_ids)
 
-    async def _earlier(self) -> Recording | None:
+    async def _earlier(self, stored: PhoenixOrigin) -> Recording | None:
         """The experiments that an earlier process of this run has made, if this Phoenix still has them."""
         earlier = await self._journal.recording()
         if earlier is None:
+            return None
+        if earlier.dataset_id != stored.dataset_id:
+            await self._journal.forget_recorded(await self._journal.answers())
             return None
         experiments = {}
         for system, experiment in earlier.experiments.items():
@@ -214,13 +267,20 @@ class Recorder:
             dataset_id=stored.dataset_id,
             dataset_version_id=stored.version_id,
             experiment_name=f"{metadata.label} / {system.name}",
-            experiment_description=f"{system.name} on {counted(len(dataset), 'question')} of {dataset.name}",
+            experiment_description=f"{system.name} on {counted(len(dataset), 'question')} of {dataset.name}"
+            + (f"; {self._recorded_words()}" if self._wanted is not None else ""),
             experiment_metadata=self._metadata(str(system.name)),
             repetitions=metadata.spec.repeat,
         )
         url = experiments_page(self._phoenix.url, stored.dataset_id, experiment["id"])
         project = str(experiment.get("project_name") or "default")
         return PhoenixExperiment(id=experiment["id"], project=project, url=url)
+
+    def _recorded_words(self) -> str:
+        """What of the run is here; its scores with their intervals are of all answers."""
+        return (
+            f"{len(self._wanted or ())} of {counted(len(self._plan.dataset), 'example')} recorded ({self._policy.text})"
+        )
 
     def _metadata(self, name: str) -> dict[str, Any]:
         """What an experiment says of how it was made."""
@@ -235,6 +295,7 @@ class Recorder:
             "prompt_version": None if system.prompt is None else system.prompt.version,
             "commit": metadata.commit,
             "embedder": metadata.embedder,
+            **({} if self._wanted is None else {"recorded": self._recorded_words()}),
             "spec": metadata.spec.to_data(),
         }
 

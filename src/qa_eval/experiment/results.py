@@ -50,6 +50,8 @@ class RunResult:
     """Why the run ended early; None if it did not."""
     unrecorded: int = 0
     """How many answers Phoenix lacks."""
+    unwanted: int = 0
+    """How many answers Phoenix is not to have, by `recording.examples`."""
     unrecorded_reason: str | None = None
     pace: Pace = field(default_factory=Pace)
     """The concurrency that the run settled on, and when answers queued."""
@@ -155,6 +157,7 @@ class RunResult:
             "stop": self._stop_json(),
             "unscored": self.unscored,
             "unrecorded": self.unrecorded,
+            "unwanted": self.unwanted,
         }
 
     def _pace_json(self) -> dict[str, Any]:

@@ -103,6 +103,7 @@ def read_result(journal: JournalFile) -> RunResult:
         url=recording.page if recording else None,
         stopped=end.stopped,
         unrecorded=_unrecorded(journal, metadata),
+        unwanted=journal.count_unwanted(),
         unrecorded_reason=end.unrecorded_reason,
         pace=pace,
         looks=decisions.looks,

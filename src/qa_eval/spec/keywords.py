@@ -62,7 +62,8 @@ class ExperimentKeywords(TypedDict, total=False):
     gateway: str | None
     phoenix: str | None
     replay: str | Path | None
-    record: bool
+    record: bool | str
+    record_examples: str
     prices: bool
     trace: str
     facts: bool

@@ -133,6 +133,8 @@ def _set(data: dict[str, Any], keyword: str, value: Any) -> None:
         data["prompts"] = [_prompt_here(prompt) for prompt in _several(value)]
     elif keyword == "ray" and not isinstance(value, str):
         data["ray"] = value.to_data() if isinstance(value, RaySpec) else dict(value)
+    elif keyword == "record" and isinstance(value, str):
+        _part(data, "recording")["examples"] = value
     elif keyword == "replay":
         _part(data, "servers")["replay"] = str(Path(value).absolute())
     else:

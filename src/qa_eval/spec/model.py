@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from qa_eval.spec.base import Parameters, ParametersField, Part, described
 from qa_eval.spec.metrics import DEFAULT_METRICS, METRIC_ALIASES, JudgesSpec, Metric, MetricSpec
 from qa_eval.spec.ray import OptionalRay
-from qa_eval.spec.values import Concurrency, Count, Names, Rules, Seconds
+from qa_eval.spec.values import Concurrency, Count, Names, Recorded, Rules, Seconds
 
 DEFAULT_MODEL = "qa"
 DEFAULT_PARAMETERS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 32}
@@ -237,11 +237,19 @@ class RecordingSpec(Part):
 
     phoenix: bool = True
     """Whether anything is recorded in Phoenix."""
+    examples: Recorded = Field("all", description=described("recording.examples"))
     prices: bool = Field(True, description=described("recording.prices"))
     trace: Literal["auto", "none"] = Field("auto", description=described("recording.trace"))
     facts: bool = Field(False, description=described("recording.facts"))
     trace_content: bool = True
     """Whether the questions' own spans hold question and answer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_no_phoenix(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("examples") == "none":
+            return {**data, "phoenix": False, "examples": "all"}
+        return data
 
 
 class ServersSpec(Part):

@@ -138,6 +138,14 @@ SETTINGS = (
     Setting("phoenix", "servers.phoenix", "Base URL of a running Phoenix; its key: PHOENIX_API_KEY.", "URL"),
     Setting("replay", "servers.replay", "With --local: answer from a predictions file, not the model.", "FILE"),
     Setting("record", "recording.phoenix", "Record nothing in Phoenix.", option="--no-phoenix"),
+    Setting(
+        "record_examples",
+        "recording.examples",
+        "What Phoenix gets: all, a sample of N examples, or the failed ones and a sample. Figures are of all answers.",
+        "all|sample:N|failures+N|none",
+        "all",
+        option="--record",
+    ),
     Setting("prices", "recording.prices", "Leave Phoenix's model prices as they are.", option="--no-phoenix-prices"),
     Setting(
         "trace",

@@ -55,6 +55,13 @@ def parse_names(value: Any) -> Any:
     return tuple(part for part in value.split("+") if part) if isinstance(value, str) else value
 
 
+def check_recorded(text: str) -> str:
+    """Which examples are recorded: `all`, `sample:N`, `failures+N` or `none`."""
+    if re.fullmatch(r"all|none|sample:[1-9]\d*|failures\+\d+", text) is None:
+        raise ValueError("must be all, sample:N, failures+N or none")
+    return text
+
+
 RULE = re.compile(r"\s*([A-Za-z][\w.-]*)\s*(<=|>=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
 """A gate's rule: a measure, an operator, a limit."""
 
@@ -73,4 +80,5 @@ Concurrency = Annotated[
     int | Literal["auto"], BeforeValidator(parse_concurrency, json_schema_input_type=int | Literal["auto"])
 ]
 Seconds = Annotated[float, BeforeValidator(parse_seconds, json_schema_input_type=float | str)]
+Recorded = Annotated[str, AfterValidator(check_recorded)]
 Names = Annotated[tuple[str, ...], BeforeValidator(parse_names, json_schema_input_type=str | list[str])]

@@ -51,6 +51,10 @@ def read_experiment(url: str, experiment: str) -> Observations:
     stored = _get(url, f"v1/datasets/{about['dataset_id']}/examples", version_id=about["dataset_version_id"])
     questions = {each["node_id"]: _question(each) for each in stored["data"]["examples"]}
     metadata = about.get("metadata") or {}
+    if "(failures+" in str(metadata.get("recorded", "")):
+        raise InputError(
+            f"The experiment {experiment} holds mostly failures: name its run {metadata.get('run')} instead."
+        )
     name = str(metadata.get("system") or metadata.get("model") or about.get("name") or experiment)
     config = {"experiment": experiment, "phoenix": url}
     config |= {key: value for key, value in metadata.items() if key not in ("models", "spec", "system")}
