@@ -95,6 +95,20 @@ def load_data() -> Data:
     )
 
 
+def load_pairs(most: int) -> tuple[list[list[str]], int]:
+    """Each question's prediction with its references, up to so many distinct texts; and how many those are."""
+    articles = json.loads((SHARED / "dev-v1.1.json").read_text(encoding="utf-8"))["data"]
+    predictions = json.loads((SHARED / "predictions" / "logistic-regression-v1.1.json").read_text(encoding="utf-8"))
+    answers: list[list[str]] = []
+    distinct: set[str] = set()
+    for qa in (qa for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]):
+        if len(distinct) >= most:
+            break
+        answers.append([predictions.get(qa["id"], ""), *(answer["text"] for answer in qa["answers"])])
+        distinct.update(answers[-1])
+    return answers, len(distinct)
+
+
 def some(items: list[Item]) -> list[Item]:
     """At most `TEXTS` of them, always the same ones."""
     return random.Random(0).sample(items, min(TEXTS, len(items)))

@@ -98,6 +98,9 @@ class CachedEmbedder:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S)
         try:
+            # Processes that write at the same time do not make readers wait.
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB)")
         except sqlite3.Error:
             connection.close()

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 (Apache-2.0) through ONNX Runtime on the CPU: texts in, unit vectors of 384 numbers out.
+"""all-MiniLM-L6-v2 (Apache-2.0) through ONNX Runtime: texts in, unit vectors of 384 numbers out.
 
 What it computes is what sentence-transformers computes for this model: lower-cased WordPiece tokens, at most 256 of
 them with `[CLS]` and `[SEP]`, the mean of the token vectors, scaled to length 1. `vocab.txt` beside this file is the
@@ -47,7 +47,8 @@ class MiniLM:
 
     Args:
         file: the checked ONNX file.
-        threads: how many batches run at the same time; all cores by default.
+        threads: how many batches run at the same time; all cores by default, or as many as `OMP_NUM_THREADS` says,
+            which Ray sets for its workers.
     """
 
     def __init__(self, file: ModelFile, threads: int | None = None) -> None:
@@ -119,7 +120,13 @@ def _open_session(path: Path) -> ort.InferenceSession:
     options.log_severity_level = 3
     # The fused form of this one takes 12 % of the whole time, and its two parts 3 %.
     slow = ["SkipLayerNormFusion"]
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=slow)
+    return ort.InferenceSession(str(path), options, providers=providers(), disabled_optimizers=slow)
+
+
+def providers() -> list[str]:
+    """ONNX Runtime's execution providers to be tried in turn: a GPU's where its wheel is installed, then the CPU."""
+    there = ort.get_available_providers()
+    return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in there]
 
 
 def _batches(tokens: Sequence[_Tokens]) -> list[list[int]]:
@@ -136,6 +143,8 @@ def _batches(tokens: Sequence[_Tokens]) -> list[list[int]]:
 
 
 def _cores() -> int:
+    if (given := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
+        return max(1, int(given))
     if hasattr(os, "sched_getaffinity"):  # Linux: the cores that this process may use
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

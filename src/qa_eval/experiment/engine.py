@@ -36,6 +36,8 @@ from qa_eval.tracing.context import new_trace
 _P = ParamSpec("_P")
 _log = logging.getLogger(__name__)
 BATCH = 64
+SCORED_TOGETHER = 1_024
+"""At most: of what waits, embeddings take the texts of one length together."""
 _TRACE_EVERY_S = 0.2
 """Phoenix keeps a trace in the project of the span that arrives first: ours should come before the gateway's, which
 sends every 5 s."""
@@ -194,7 +196,7 @@ class Engine:
 
     async def _score_all(self) -> None:
         await self._take_unrecorded()
-        await self._follow(self.journal.unscored, self._score, self._answers)
+        await self._follow(self.journal.unscored, self._score, self._answers, batch=SCORED_TOGETHER)
         self._code_scores.end()
         if self.judging is None:
             self._scores.end()
