@@ -104,15 +104,20 @@ def test_poison_is_an_outcome_or_an_error_and_the_others_are_answered_and_scored
 
 
 def test_a_node_killed_in_mid_run_costs_what_it_had_in_flight(cluster: Cluster, serve: Serve) -> None:
-    count, concurrency = 400, 8
+    count, concurrency = 200, 8
     with two_more_nodes(cluster, "mortal") as nodes:
+
+        killed = threading.Event()
 
         def kill_busy() -> None:
             kill_node(max(nodes, key=lambda node: connections(node, gateway.url)))
+            killed.set()
 
         async def slow(gateway: FakeGateway, prompt: str) -> Any:
             if gateway.asked.total() == 20:
                 threading.Thread(target=kill_busy).start()
+            while gateway.asked.total() >= 20 and not killed.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
             await asyncio.sleep(0.1)
             return completion(right(gateway, prompt))
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_eval.embedding import MiniLM, default_embedder
-from qa_eval.embedding.minilm import MAX_TOKENS, build_tokenizer
+from qa_eval.embedding import minilm as minilm_module
+from qa_eval.embedding.minilm import MAX_TOKENS, build_tokenizer, providers
 from qa_eval.embedding.modelfile import find_model_file
 
 SHARED = Path(os.environ.get("QA_EVAL_SHARED_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
@@ -136,3 +137,17 @@ def test_a_vector_does_not_depend_on_its_company(texts: list[str], data: st.Data
     order = data.draw(st.permutations(range(len(texts))))
     together = model.embed([texts[index] for index in order])
     assert np.allclose(together, alone[order], rtol=0, atol=1e-6)
+
+
+def test_a_gpu_is_used_where_onnx_runtime_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert providers() == ["CPUExecutionProvider"]
+    there = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(minilm_module.ort, "get_available_providers", lambda: there)
+    assert providers() == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def test_the_number_of_threads_may_be_given_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert minilm_module._cores() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
+    assert minilm_module._cores() >= 1
