@@ -106,12 +106,13 @@ def test_poison_is_an_outcome_or_an_error_and_the_others_are_answered_and_scored
 def test_a_node_killed_in_mid_run_costs_what_it_had_in_flight(cluster: Cluster, serve: Serve) -> None:
     count, concurrency = 200, 8
     with two_more_nodes(cluster, "mortal") as nodes:
-
         killed = threading.Event()
 
         def kill_busy() -> None:
-            kill_node(max(nodes, key=lambda node: connections(node, gateway.url)))
-            killed.set()
+            try:
+                kill_node(max(nodes, key=lambda node: connections(node, gateway.url)))
+            finally:
+                killed.set()
 
         async def slow(gateway: FakeGateway, prompt: str) -> Any:
             if gateway.asked.total() == 20:

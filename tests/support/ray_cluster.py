@@ -50,8 +50,8 @@ def ray_cluster(*cpus: int, source: Path = SOURCE) -> Iterator[Cluster]:
 
 @contextmanager
 def two_more_nodes(cluster: Cluster, resource: str) -> Iterator[list[Any]]:
-    """Nodes of one core that have a resource of their own, for a test that kills one."""
-    nodes = [cluster.add_node(**LOOPBACK, num_cpus=1, resources={resource: 1}) for _ in range(2)]
+    """Nodes that have a resource of their own, and room for another stage's worker, for a test that kills one."""
+    nodes = [cluster.add_node(**LOOPBACK, num_cpus=2, resources={resource: 1}) for _ in range(2)]
     try:
         yield nodes
     finally:
@@ -62,8 +62,11 @@ def two_more_nodes(cluster: Cluster, resource: str) -> Iterator[list[Any]]:
 def connections(node: Any, url: str) -> int:
     """How many connections a node's processes have to a server."""
     port = urlsplit(url).port
-    every = (each for process in _processes(node) for each in process.net_connections("tcp"))
-    return sum(bool(each.raddr) and each.raddr.port == port for each in every)
+    found = 0
+    for process in _processes(node):
+        with suppress(psutil.NoSuchProcess):
+            found += sum(bool(each.raddr) and each.raddr.port == port for each in process.net_connections("tcp"))
+    return found
 
 
 def kill_node(node: Any) -> None:
