@@ -13,7 +13,6 @@ The file is not called `ray.py`: it would hide the package.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import resource
@@ -21,84 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+from fixed_gateway import gateway, get
 
 TASK_S, LATENCY_S, AT_ONCE = 0.02, 0.05, 64
-PER_SECOND, BURST = 50.0, 10.0
+PER_SECOND = 50.0
 SPEEDUP, RATE, DRIVER_MS, REFUSED = 1.8, 0.9, 0.5, 0.03
 PROMPT = "{context}\n\nQuestion: {question}\n\nAnswer:"
-
-
-class Gateway:
-    """Answers after a fixed time, or 429 where its bucket is empty."""
-
-    def __init__(self, seconds: float, per_second: float | None) -> None:
-        self._seconds, self._per_second = seconds, per_second
-        self._tokens, self._filled = BURST, time.monotonic()
-        self.times: list[float] = []
-        self.refused = 0
-
-    def app(self) -> web.Application:
-        """Its routes."""
-        app = web.Application()
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_get("/stats", self._stats)
-        return app
-
-    async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": "qa"}]})
-
-    async def _chat(self, request: web.Request) -> web.Response:
-        await request.read()
-        if not self._takes():
-            self.refused += 1
-            return web.json_response({"error": {"message": "too many"}}, status=429, headers={"retry-after": "0.5"})
-        await asyncio.sleep(self._seconds)
-        self.times.append(time.time())
-        choice = {"index": 0, "message": {"role": "assistant", "content": "Denver"}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102}
-        return web.json_response({"choices": [choice], "usage": usage})
-
-    async def _stats(self, _: web.Request) -> web.Response:
-        return web.json_response({"times": self.times, "refused": self.refused})
-
-    def _takes(self) -> bool:
-        if self._per_second is None:
-            return True
-        now = time.monotonic()
-        self._tokens = min(BURST, self._tokens + (now - self._filled) * self._per_second)
-        self._filled = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-
-async def serve(seconds: float, per_second: float | None) -> None:
-    """Serve until killed."""
-    runner = web.AppRunner(Gateway(seconds, per_second).app(), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.Event().wait()
-
-
-@contextmanager
-def gateway(seconds: float, per_second: float | None = None) -> Iterator[str]:
-    """A gateway in a process of its own."""
-    command = [sys.executable, __file__, "--serve", str(seconds), str(per_second or "")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.kill()
 
 
 def burn(example: Any) -> str:
@@ -172,15 +102,6 @@ def run(**what: Any) -> dict[str, Any]:
     return found
 
 
-def stats(url: str) -> dict[str, Any]:
-    """What a gateway saw."""
-    from urllib.request import urlopen
-
-    with urlopen(f"{url}/stats", timeout=60) as response:
-        found: dict[str, Any] = json.load(response)
-    return found
-
-
 def tasks() -> bool:
     """Own tasks by 1 and by 2 workers."""
     rates = []
@@ -211,9 +132,9 @@ def limit() -> bool:
     """A rate limit, kept by workers together."""
     with gateway(LATENCY_S, PER_SECOND) as url:
         run(count=3000, url=url, ray={"address": "local", "tasks": {"workers": 4, "num_cpus": 0}})
-        seen = stats(url)
-    share = seen["refused"] / (seen["refused"] + len(seen["times"]))
-    rate = len(seen["times"]) / (seen["times"][-1] - seen["times"][0])
+        seen = get(f"{url}/stats")
+    share = seen["refused"] / (seen["refused"] + len(seen["answers"]))
+    rate = len(seen["answers"]) / (seen["answers"][-1] - seen["answers"][0])
     print(f"50 requests a second, 4 workers: {rate:.1f} answers a second, {100 * share:.1f} % refused, at most 3 %")
     return bool(share <= REFUSED)
 
@@ -225,12 +146,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS])
-    parser.add_argument("--serve", nargs=2)
     parser.add_argument("--child", type=json.loads)
     arguments = parser.parse_args()
-    if arguments.serve:
-        asyncio.run(serve(float(arguments.serve[0]), float(arguments.serve[1]) if arguments.serve[1] else None))
-    elif arguments.child:
+    if arguments.child:
         child(arguments.child)
     else:
         kept = [PARTS[name]() for name in arguments.only]

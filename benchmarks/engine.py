@@ -20,33 +20,15 @@ import os
 import subprocess
 import sys
 import tempfile
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from fixed_gateway import gateway, get
+
 SUPPORT = Path(__file__).parent / "support"
 LATENCY_S = 0.5
 RIVAL = ("inspect-ai==0.3.285", "openai")
-
-
-@contextmanager
-def gateway(seconds: float) -> Iterator[str]:
-    """The fixed gateway in a process of its own."""
-    command = [sys.executable, str(SUPPORT / "fixed_gateway.py"), str(seconds)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.kill()
-
-
-def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=120) as response:
-        return json.load(response)
 
 
 def run(python: str, name: str, url: str, phoenix: str, examples: int, concurrency: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,9 @@ class Place:
         """The size of its files; hard links count once."""
         sizes = {}
         for path in self.folder.rglob("*"):
-            found = path.lstat()
-            sizes[found.st_dev, found.st_ino] = found.st_size
+            with suppress(FileNotFoundError):  # a server may delete files meanwhile
+                found = path.lstat()
+                sizes[found.st_dev, found.st_ino] = found.st_size
         return sum(sizes.values()) / 1e6
 
 

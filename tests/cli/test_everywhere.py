@@ -12,7 +12,7 @@ import pytest
 from commands import qa_eval
 from fake_gateway import KEY, Serve
 
-from qa_eval import disk
+from qa_eval import disk, stack
 from qa_eval.cli.console import output_console, print_text
 from qa_eval.cli.main import app
 from qa_eval.errors import InputError
@@ -102,6 +102,23 @@ def test_clean_deletes_the_cache_and_keeps_runs(monkeypatch: pytest.MonkeyPatch,
     assert not (cache_dir() / "embeddings").exists()
     assert (data_dir() / "runs" / "one" / "journal.sqlite").exists()
     assert qa_eval("clean").stderr == "There is nothing to delete.\n"
+
+
+def test_clean_refuses_while_a_server_runs_and_where_it_cannot_ask(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("QA_EVAL_CACHE_DIR", str(tmp_path))
+    (tmp_path / "environments").mkdir()
+    quiet = qa_eval("clean", "--quiet")
+    assert (quiet.returncode, quiet.stderr) == (
+        2,
+        "qa-eval: --quiet cannot ask (Delete the cache?): confirm with --yes.\n",
+    )
+    monkeypatch.setattr(stack, "running_servers", lambda: ["litellm"])
+    refused = qa_eval("clean", "--yes")
+    assert refused.returncode == 2
+    assert "The local stack runs from the cache (litellm)" in refused.stderr
+    assert (tmp_path / "environments").exists()
 
 
 def test_purge_deletes_what_the_stack_keeps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qa_eval.cli.console import confirm
 from qa_eval.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def command(yes: Yes = False) -> None:
     """Show what qa-eval has on the disk, and delete its cache; runs and the local stack's data are kept."""
     from qa_eval import disk
     from qa_eval.paths import cache_dir, data_dir
-    from qa_eval.stack import find
+    from qa_eval.stack import running_servers
 
     cached, kept = disk.cached(), disk.kept()
     _show(f"Cache, built again when it is needed: {cache_dir()}", cached)
@@ -26,10 +27,11 @@ def command(yes: Yes = False) -> None:
     if not cached:
         typer.echo("There is nothing to delete.", err=True)
         return
-    if find() is not None:
-        raise InputError("The local stack runs from the cache: stop it with `qa-eval stack down` first.")
+    if running := running_servers():
+        names = ", ".join(running)
+        raise InputError(f"The local stack runs from the cache ({names}): stop it with `qa-eval stack down` first.")
     if not yes:
-        typer.confirm("Delete the cache?", abort=True, err=True)
+        confirm("Delete the cache?")
     for place in cached:
         disk.remove(place.folder)
     typer.echo("The cache is deleted.", err=True)

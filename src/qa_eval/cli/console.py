@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from textwrap import wrap
 from typing import TYPE_CHECKING
+
+from qa_eval.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +17,19 @@ if TYPE_CHECKING:
 NO_BREAK = "\u00a0"
 PIPE_WIDTH = 100
 """The width of tables in a pipe or a file."""
+
+
+def confirm(question: str) -> None:
+    """Ask before something is lost or paid for; anything but yes ends the command.
+
+    Raises:
+        InputError: `--quiet` leaves no place to ask.
+    """
+    import typer
+
+    if getattr(sys.stderr, "name", "") == os.devnull:
+        raise InputError(f"--quiet cannot ask ({question}): confirm with --yes.")
+    typer.confirm(question, abort=True, err=True)
 
 
 def output_console() -> Console:

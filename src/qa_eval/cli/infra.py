@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qa_eval.cli.console import confirm
 from qa_eval.errors import DeploymentError, InputError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def rollback(
     _say(f"Version {remembered.version}, which passed its verification on {remembered.passed:%Y-%m-%d %H:%M} UTC:")
     cdk.run("diff", written)
     if not yes:
-        typer.confirm("Deploy this configuration?", abort=True, err=True)
+        confirm("Deploy this configuration?")
     _release(release.admitted(restored), output, yes, smoke=True, min_f1=min_f1)
     memory.remember(restored, _say)
     _say("The settings that were given are unchanged: the next `deploy` deploys them again.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qa_eval.cli.console import confirm
 from qa_eval.errors import InputError
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def delete(
         counted = f"{sum(len(each.answers) for each in result.experiments):,} answers"
         typer.echo(f"{result.run_id}  {named}{result.metadata.dataset.name}, {counted}")
         if not yes:
-            typer.confirm("Delete this run?", abort=True, err=True)
+            confirm("Delete this run?")
         delete_run(chosen)
         typer.echo("It is deleted.", err=True)
 

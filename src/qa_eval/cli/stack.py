@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qa_eval.cli.console import confirm
 from qa_eval.errors import InputError, Interrupted
 from qa_eval.words import duration
 
@@ -112,7 +113,7 @@ def _purge(yes: bool) -> None:
         return
     typer.echo(f"{found.folder}: {found.megabytes:,.1f} MB, {found.purpose}")
     if not yes:
-        typer.confirm("Delete it?", abort=True, err=True)
+        confirm("Delete it?")
     disk.remove(found.folder)
     typer.echo("It is deleted. `qa-eval clean` deletes the servers' environments too.", err=True)
 

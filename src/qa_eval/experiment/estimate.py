@@ -10,13 +10,12 @@ from typing import Any
 from qa_eval.experiment.calibration import plant
 from qa_eval.experiment.functions import find_judges
 from qa_eval.experiment.plan import Plan
-from qa_eval.experiment.record_policy import recording_seconds
+from qa_eval.experiment.record_policy import recording_seconds, recording_words
 from qa_eval.litellm_sdk import price, sdk
 from qa_eval.metrics.judgement import SYSTEM
 from qa_eval.metrics.judges import Judge, PreferenceJudge
 from qa_eval.spec.model import SystemSpec
 from qa_eval.targets.prompt import render
-from qa_eval.words import duration
 
 SCHEMA = "qa-eval/estimate@2"
 _JUDGEMENT = 60
@@ -77,8 +76,7 @@ class CostEstimate:
         if self.stops_early:
             lines.append("It is less where a comparison is decided early.")
         if self.recording_s:
-            least = "at least" if self.recording.startswith("failures") else "about"
-            lines.append(f"Recording in Phoenix ({self.recording}) takes {least} {duration(self.recording_s)}.")
+            lines.append(f"{recording_words(self.recording, self.recording_s)}.")
         return "\n".join([*lines, "Prices are LiteLLM's; a guardrail costs extra."])
 
 

@@ -19,7 +19,7 @@ from qa_eval.experiment.judging import Completes, Judging
 from qa_eval.experiment.metadata import RunEnd, Servers
 from qa_eval.experiment.observer import RunContext
 from qa_eval.experiment.plan import Plan
-from qa_eval.experiment.record_policy import recording_seconds
+from qa_eval.experiment.record_policy import recording_seconds, recording_words
 from qa_eval.experiment.recorder import Recorder
 from qa_eval.experiment.remote import computed_by_workers, leaves_spans, open_workers
 from qa_eval.experiment.results import RunResult
@@ -34,7 +34,7 @@ from qa_eval.targets.base import Target
 from qa_eval.targets.build import asks_gateway, build_targets
 from qa_eval.targets.gateway import GatewayClient
 from qa_eval.tracing.provider import NestedSpans, instrumented
-from qa_eval.words import counted, duration
+from qa_eval.words import counted
 
 _LONG_S = 60.0
 """Recording that takes longer is said beforehand."""
@@ -245,10 +245,8 @@ async def _recorder(
     except PhoenixUnavailable as problem:
         on_progress(f"{problem} The run continues; its answers are kept, and recorded as soon as Phoenix is available.")
     if (seconds := recording_seconds(plan)) > _LONG_S:
-        on_progress(
-            f"Recording in Phoenix takes about {duration(seconds)}, beside the run; "
-            "`record_examples` sample:N records fewer."
-        )
+        words = recording_words(plan.spec.recording.examples, seconds)
+        on_progress(f"{words}; `record_examples` sample:N records fewer.")
     return recorder
 
 

@@ -13,7 +13,7 @@ from qa_eval.data.examples import Dataset
 from qa_eval.data.identity import digest
 from qa_eval.experiment.answers import Answer
 from qa_eval.experiment.plan import Plan
-from qa_eval.words import counted
+from qa_eval.words import counted, duration
 
 ANSWERS_PER_S = 40.0
 """About as many answers, with their evaluations, does Phoenix take in a second."""
@@ -60,6 +60,12 @@ class RecordPolicy:
     def count(self, examples: int) -> int:
         """How many of so many examples Phoenix gets; where failures are recorded, at least."""
         return examples if self.is_whole else min(examples, self._sampled)
+
+
+def recording_words(examples: str, seconds: float) -> str:
+    """How long it takes to record some examples, `recording.examples`, as users read it."""
+    least = "at least" if RecordPolicy(examples).waits else "about"
+    return f"Recording in Phoenix ({examples}) takes {least} {duration(seconds)}"
 
 
 def recording_seconds(plan: Plan) -> float:

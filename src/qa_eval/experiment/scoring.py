@@ -42,16 +42,7 @@ def similarity_evaluation(embedder: str) -> str:
 
 
 def load_similarity(choice: str, gateway_url: str, gateway_key: str | None) -> SimilarityScorer:
-    """The similarity by the chosen embedding model, with its vectors cached on disk.
-
-    Args:
-        choice: `minilm`, `gateway` (its `titan-embed`) or `sentence-transformers`.
-        gateway_url: The gateway of the run.
-        gateway_key: Its key.
-
-    Raises:
-        QaEvalError: The model is not available here; the message says what to do.
-    """
+    """The similarity by the chosen embedding model; arguments and errors are those of `find_embedder`."""
     from qa_eval.embedding.choose import find_embedder
 
     return similarity_by(find_embedder(choice, gateway_url, gateway_key))

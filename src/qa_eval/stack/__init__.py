@@ -81,6 +81,11 @@ def status() -> StackStatus:
     return local.status()
 
 
+def running_servers() -> list[str]:
+    """The names of the servers that have a process, healthy or not; none without the extra `local`."""
+    return [] if _missing() else [server.name for server in status().servers if server.pid is not None]
+
+
 def find() -> RunningStack | None:
     """The stack if it runs and is healthy, else None; nothing is started."""
     if _missing():

@@ -144,7 +144,7 @@ def _promptfoo(content: Mapping[str, Any]) -> Iterator[_Asked]:
         system = f"{provider.get('label') or provider['id']} {row['prompt']['label']}"
         if row.get("failureReason") == _PROMPTFOO_ERROR:
             problem = str(response.get("error") or row.get("error") or "error").splitlines()[0]
-            answer, scores = ObservedAnswer("", Outcome.GATEWAY_ERROR, problem), {"passed": 0.0}
+            answer, scores = ObservedAnswer("", Outcome.GATEWAY_ERROR, problem), {"passed": 0.0, "score": 0.0}
         else:
             text = _output_text(response.get("output"))
             latency_s = None if response.get("cached") else float(row["latencyMs"]) / 1000
