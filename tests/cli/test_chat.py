@@ -43,7 +43,7 @@ def test_a_conversation_of_three_turns_and_its_trace(in_stack_folder: RunningSta
 
 
 def spans(stack: RunningStack, needle: str, seconds: float = 30) -> list[dict[str, Any]]:
-    """The gateway's spans of the turn whose question holds `needle`, once they are in Phoenix."""
+    """The gateway's spans of the turn whose question holds `needle`, once they are in Phoenix with their root."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         reply = httpx.get(f"{stack.phoenix_url}/v1/projects/litellm-gateway/spans", params={"limit": 200})
@@ -51,7 +51,9 @@ def spans(stack: RunningStack, needle: str, seconds: float = 30) -> list[dict[st
         asked = [span for span in all_spans if needle in str(span["attributes"].get("input.value"))]
         if asked:
             trace = asked[0]["context"]["trace_id"]
-            return [span for span in all_spans if span["context"]["trace_id"] == trace]
+            turn = [span for span in all_spans if span["context"]["trace_id"] == trace]
+            if any(span["name"].startswith("POST ") for span in turn):  # it ends last, and may come with a later batch
+                return turn
         time.sleep(0.3)
     pytest.fail(f"no span with {needle} in Phoenix")
 

@@ -61,9 +61,9 @@ def test_a_dataset_made_in_phoenix_is_used_where_it_is(in_stack_folder: RunningS
 @pytest.mark.usefixtures("in_stack_folder")
 def test_without_references_the_scores_that_need_them_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("question,product\nHow do I reset it?,router\n")
-    (tmp_path / "own.py").write_text("def words(example, prediction):\n    return len(prediction.split())\n")
+    (tmp_path / "counting.py").write_text("def words(example, prediction):\n    return len(prediction.split())\n")
     done = qa_eval(
-        *("run-experiment", "--local", "--dataset", "q.csv", "--metric", "own:words", "--name", "bare"),
+        *("run-experiment", "--local", "--dataset", "q.csv", "--metric", "counting:words", "--name", "bare"),
         folder=tmp_path,
     )
     assert done.returncode == 0, done.stderr

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
 from commands import as_file, qa_eval
 from numbers_dataset import dataset
+from ray._private import services
 from ray_cluster import SOURCE, Cluster, ray_cluster
 
 SPEC = """
@@ -30,7 +32,10 @@ def refused(folder: Path, ray: str, code: int = 2) -> str:
     return " ".join(done.stderr.split())
 
 
-def test_what_is_not_there_or_no_address(tmp_path: Path) -> None:
+def test_what_is_not_there_or_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Another test process may have a cluster on this machine, which `auto` would find.
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda folder: None)
+    monkeypatch.setattr(services, "find_gcs_addresses", cache(set))
     assert "No Ray cluster answers at 127.0.0.1:1: start one with" in refused(tmp_path, "127.0.0.1:1")
     assert "must be local, auto, none or HOST:PORT, not `somewhere`" in refused(tmp_path, "somewhere")
     assert "`ray.address` must be local, auto or HOST:PORT" in refused(tmp_path, "{ address: 'ray://a:1' }")

@@ -161,7 +161,8 @@ def test_a_cluster_of_this_machine_listens_on_loopback_alone_and_ends_with_the_r
         "ray: { address: local, environment: [QA_TEST_VALUE] }\n"
     )
     clean = {**environment(), "QA_TEST_VALUE": "item-1"}
-    clean.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+    for variable in ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_MODE"):
+        clean.pop(variable, None)
     command = [*COMMAND, "run-experiment", "qa-eval.yaml"]
     with subprocess.Popen(command, env=clean, stderr=subprocess.PIPE, text=True) as process:
         while not (tmp_path / "begun").exists():

@@ -466,10 +466,10 @@ def test_numeric_without_references_is_an_error() -> None:
 )
 def test_long_answers_are_read_in_linear_time(part: str) -> None:
     answer = part * (10_000 // len(part))
-    began = time.monotonic()
+    began = time.process_time()
     last_number(answer)
     text.numeric(f"{answer} so it is 5", ["5"], tolerance=0.5)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_number_of_very_many_digits_is_compared_exactly() -> None:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 # Read when Ray is imported: its processes, and whoever joins them, use loopback alone, as on macOS.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+# Else whoever joins would use the token that a cluster of `--ray local` has left in the home folder.
+os.environ["RAY_AUTH_MODE"] = "disabled"
 
 import psutil
 from ray.cluster_utils import Cluster
